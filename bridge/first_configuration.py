@@ -8,8 +8,8 @@
         both grant access <──prove_source, prove_target
                     └──write──> config.toml, secrets/
 
-The file is made from config.example.toml, so that it explains every key. Secrets go into separate files, so that
-the configuration can be shown to somebody who helps.
+The file is made from config.example.toml, so that it explains every key. Secrets go into separate files, so
+that the configuration can be shown to somebody who helps.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ _OF_THE_KEY: Final = (Refusal.KEY, Refusal.FROZEN)
 
 
 async def reach_target(url: str) -> None:
-    """Check that Trakor answers at an address, with a request without a key; errors as in ``reach_source``."""
+    """Check that Trakor answers at an address, by a request without a key; errors as in ``reach_source``."""
     async with TrakorClient(url, "", timeout=PATIENCE) as client:
         try:
             await client.probe()
@@ -147,7 +147,7 @@ async def prove_source(source: SourceAnswers) -> None:
 
 
 async def prove_target(target: TargetAnswers) -> None:
-    """Check that Trakor accepts the key, with a request that creates nothing; errors as in ``prove_source``."""
+    """Check that Trakor accepts the key, by a request that creates nothing; errors as in ``prove_source``."""
     async with TrakorClient(target.url, target.api_key) as client:
         await client.probe()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
+from desk import Desk, Organisation, organisation
 from processes import commands
 from rigs import Rig, WatchedLedger
 from stories import Story
@@ -136,3 +138,23 @@ async def rig(
             yield rig
     finally:
         ledger.close()
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    """An organisation after backfills, for tests that change only copies of its ledger."""
+    return asyncio.run(organisation(tmp_path_factory.mktemp("organisation")))
+
+
+@pytest.fixture
+def ids(left: Organisation) -> dict[str, str]:
+    """Salestrekker's id of the one record that each word says."""
+    return left.ids
+
+
+@pytest.fixture
+def desk(
+    left: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Desk:
+    """The command line at a copy of that organisation's ledger."""
+    return Desk(tmp_path, monkeypatch, capsys).copy(left)

@@ -26,9 +26,10 @@ from books import kept
 from bridge.backfill import backfill
 from bridge.cli import main
 from bridge.cli.progress import progress
-from bridge.ledger.database import writing
+from bridge.ledger.database import reading, writing
 from bridge.ledger.operator_actions import OperatorAction, apply_to_each
-from bridge.ledger.read_model import RecordQuery
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.schema import feeds, records
 from bridge.records import Policy, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from bridge.settings import load
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.backfill import Report
+    from bridge.ledger.read_model import RecordSummary
 
 __all__ = ["Desk", "Organisation", "Ran", "configured", "organisation", "run_backfill"]
 
@@ -169,3 +171,23 @@ def _second_day(sandbox: Sandbox, ids: dict[str, str]) -> None:
     sandbox.contacts.rename(ids["renamed"], "Jane Smythe")
     sandbox.contacts.change_email(ids["drifted"], "bruce@example.com")
     sandbox.contacts.remove(ids["gone"])
+
+
+def stands(desk: Desk, identity: str) -> RecordSummary:
+    """A record as the ledger has it now."""
+    with reading(desk.folder / "ledger.db") as connection:
+        (found,) = find_records(connection, RecordQuery(either=identity))
+    return found
+
+
+def listed(desk: Desk, *arguments: str) -> set[str]:
+    return {record["id"] for record in desk("records", "list", "--json", *arguments).json["records"]}
+
+
+def into_another_connection(desk: Desk, identity: str, new_identity: str) -> None:
+    """Make of a record one of the connection ``sydney``, which is not configured."""
+    with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
+        feed = {"number": 99, "connection": "sydney", "stream": "contacts", "space": 1}
+        connection.execute(feeds.insert().values(feed))
+        moved = records.update().where(records.c.source_id == identity)
+        connection.execute(moved.values(feed=99, source_id=new_identity))

@@ -265,7 +265,7 @@ async def test_another_key_of_trakors_is_told_with_what_a_backfill_does(
     assert (found.ok, found.caution) == (True, True)
     assert "restore the right one" in found.advice
     assert "up to three names" in found.advice
-    assert "to be deleted by hand" in found.advice
+    assert "delete by hand" in found.advice
 
 
 async def test_a_file_that_is_no_ledger_and_a_folder_that_cannot_be_are_told(checked: Checked) -> None:
@@ -367,7 +367,8 @@ async def test_a_field_that_is_not_in_the_schema_is_told_with_place_and_line(
     assert bad["contacts.list_query"].advice == (
         "queries/contact.fragment.graphql, line 18: write\n      surname: familyName"
     )
-    assert bad["contacts.one_query"].detail == "queries/contact.graphql: what was said above of its fragments"
+    said = "queries/contact.graphql: see the errors of its fragments above"
+    assert bad["contacts.one_query"].detail == said
 
 
 DEALS_CONTACTS = "idClients\n    ticketClientTypes {\n      idContact\n    }"

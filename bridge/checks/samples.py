@@ -93,15 +93,15 @@ def _read(name: str, stream: Stream, page: Page, query: ListQuery) -> Check:
             name,
             ok=True,
             detail=f"the organisation has no {stream} that can be read",
-            advice="If it should have some, check that it is the right organisation, and what the query filters.",
+            advice="If it should have some, check the organisation, and what the query filters.",
         )
     if not page.broken and query.has_page_size and len(page.records) > SIZE:
         return Check(
             name,
             ok=True,
             detail=f"{read}, although {SIZE} were requested",
-            advice="All are read, in parts. Either the query does not pass the page size to the argument of your "
-            "schema, or the server ignores it: see docs/paging.md.",
+            advice="All are read, in parts. Either the query does not pass the page size to the argument of "
+            "your schema, or the server ignores it: see docs/paging.md.",
         )
     if not page.broken:
         return Check(name, ok=True, detail=read)
@@ -130,8 +130,8 @@ def _closed(name: str, fields: Sequence[str]) -> Check:
         name,
         ok=False,
         detail=f"Salestrekker does not let this log-in read:\n{listed}",
-        advice="Ask for these permissions (an API key has all of them; a log-in has its user's), or remove the "
-        "fields from the query and from the map.",
+        advice="Ask for these permissions (an API key has all of them; a log-in has its user's), or remove "
+        "the fields from the query and from the map.",
     )
 
 

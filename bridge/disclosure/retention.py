@@ -1,7 +1,7 @@
 """What is stored, where, and for how long, under the current configuration.
 
-The words are those of docs/privacy.md. A test compares the two: each ``how_long`` must be in that page, in the
-row about the same place.
+The words are those of docs/privacy.md. A test compares the two: each ``how_long`` must be in that page, in
+the row about the same place.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class WebhookFlow:
         received_at: The address, without its secret part; empty where the configuration does not have it.
         actions: What webhooks are taken for.
         ids_per_request: How many records one request reads at most.
-        query_for_deals: The query file that tells a deal's contacts.
+        query_for_deals: The query file that reads the contacts of a deal.
         fields_of_deals: Each field that it reads; none where contacts are not read.
     """
 

@@ -123,7 +123,7 @@ def meaning(record: RecordSummary, standing: RecordRelations, now: int) -> list[
 
 
 def also_changed(record: RecordSummary) -> tuple[str, ...]:
-    """The fields that also changed in Salestrekker, if a record is held because the configuration renamed it."""
+    """The fields that also changed in Salestrekker, if a record is held as renamed by the configuration."""
     remapped = record.state == State.HELD and record.reason == Reason.REMAPPED
     return tuple(name for name in record.fields if name not in {"name", RULES}) if remapped else ()
 
