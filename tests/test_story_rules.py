@@ -65,4 +65,4 @@ async def test_an_edit_that_comes_with_another_map_of_names_is_told(story: Story
     assert listed.count("held: remapped") == 2
     assert listed.count("held: remapped, contact_info") == 1
     said = [(await story.run("records", "show", one)).out for one in ids]
-    assert ["Changed in Salestrekker as well: contact_info" in one for one in said] == [True, False]
+    assert ["Also changed in Salestrekker: contact_info" in one for one in said] == [True, False]

@@ -106,7 +106,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(self._timeout):
                 return await self._exchange(request, body)
         except (aiohttp.ClientError, OSError) as error:
-            failure = _fault(error, begun=body.begun)
+            failure = _transport_error(error, begun=body.begun)
         # Raised outside the except block, so that the library's error is not its context.
         raise failure
 
@@ -149,7 +149,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
 
 
-def _fault(error: aiohttp.ClientError | OSError, *, begun: bool) -> httpx.TransportError:
+def _transport_error(error: aiohttp.ClientError | OSError, *, begun: bool) -> httpx.TransportError:
     """What an error of aiohttp or of the system means for the request.
 
     Args:
