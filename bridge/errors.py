@@ -91,7 +91,7 @@ class Unanswered(Transient):
 
 
 class Refusal(StrEnum):
-    """What was refused, as far as the answer tells."""
+    """What was refused, as far as the answer shows."""
 
     KEY = "key"
     """401. Never the fault of a record."""
@@ -111,9 +111,9 @@ class Refused(BridgeError):  # noqa: N818 - likewise
     Args:
         message: What was refused, and by whom.
         advice: What the user can do about it.
-        unsure: It may have been done all the same: the answer was of success, and told nothing.
+        unsure: The record may have been created: the answer was a success without content.
         kind: What was refused.
-        seen: What came back, in a few words and without a guess at the cause; empty: the message says it.
+        seen: The answer in a few words, without a guess at the cause. Empty: the message has it.
     """
 
     def __init__(
@@ -133,12 +133,12 @@ class Refused(BridgeError):  # noqa: N818 - likewise
 
 
 class Rejected(BridgeError):  # noqa: N818 - likewise
-    """A refusal of one record as it is (Trakor's 400, 413, 422): never sent again unchanged.
+    """A rejection of one record as it is (Trakor's 400, 413, 422): never sent again unchanged.
 
     Args:
-        message: What happened; nothing that the other side said.
-        words: What the other side said of it, which may repeat the record. It is sealed in the ledger and
-            shown nowhere else: not in a log, a metric or a message.
+        message: What happened, without the other side's words.
+        words: The other side's words, which may repeat the record. They are sealed in the ledger and shown
+            nowhere else: not in a log, a metric or a message.
     """
 
     def __init__(self, message: str, *, words: str = "") -> None:

@@ -36,7 +36,7 @@ HELD_AT_WARNING = ("aiohttp.access", "alembic", "apscheduler", "gql", "httpcore"
 """Below that they log addresses, headers or variables, passwords among them."""
 
 SILENT = ("apprise", "oauthlib", "requests", "requests_oauthlib", "urllib3")
-"""They log the addresses of alerts, which are secrets, at any level; what failed is said by ``alerts``."""
+"""They log the addresses of alerts, which are secrets, at any level. ``alerts`` logs failures itself."""
 
 MIN_SECRET = 4
 """Characters. Anything shorter would tear holes into every line, and is in every line anyway."""
@@ -83,7 +83,7 @@ def configure(
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if number > logging.DEBUG:
-        # Each wait before another attempt, at warning: what comes of them is said once, at the end.
+        # It warns before each retry; the result is logged once, at the end.
         logging.getLogger("stamina").setLevel(logging.ERROR)
     structlog.configure(
         processors=[

@@ -1,17 +1,18 @@
-"""When something is due a wish is noted, and nothing else: whoever reads finds the wish in the ledger.
+"""Decides when a job is due and records it; whoever reads finds the due job in the ledger.
 
 ::
 
-    Timer.after(now) ──> APScheduler's one-shot job ──due──> note: wanted, and the next time (ledger)
+    Timer.after(now) ──> APScheduler's one-shot job ──due──> note: the due job, and the next time (ledger)
           ^                                                      │
           └──────────────────── from now, again ─────────────────┘
 
-No job of APScheduler's recurs. It would take the next time from the last one, so that a clock set
-forward makes it go through every time that was missed, and a clock set back keeps it waiting until the
-old time is reached again. Here each time is computed from now, and a watch holds the clock on the wall
-against one that nobody sets: after a jump all is planned anew.
+No job of APScheduler recurs. It would compute the next time from the last one: a clock set forward would then
+run every missed time, and a clock set back would wait for the old time to come again. Here each time is
+computed from now, and the wall clock is compared with a monotonic one: after a jump everything is planned
+again.
 
-If it dies between a time and its note, the stored time has passed at the next start, and counts then.
+If the process dies between a time and its note, the stored time has passed at the next start, and counts
+then.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Timer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Due again and again.
+    """Due at a fixed interval.
 
     Attributes:
         seconds: From one time to the next.
@@ -115,7 +116,7 @@ class WallClock:
 
 
 def _comes_again(found: datetime) -> bool:
-    """Whether it is the second of two moments for which a clock on the wall shows the same."""
+    """Whether this is the second of two times for which a wall clock shows the same."""
     before, after = found.replace(fold=0).utcoffset(), found.utcoffset()
     return before is not None and after is not None and before > after
 
@@ -148,14 +149,14 @@ def wall_clock() -> int:
 
 
 class Scheduler:
-    """Has noted what is due, for all connections.
+    """Records what is due, for all connections.
 
     Args:
         timers: When each job of each connection is due.
-        note: Puts into the ledger what is due and when it will be next, all of it in one transaction.
-        clock: The time, in milliseconds since the epoch; APScheduler goes by the machine's own.
+        note: Writes what is due, and when it is due next, to the ledger in one transaction.
+        clock: The time, in milliseconds since the epoch; APScheduler uses the machine's own.
         monotonic: Seconds of a clock that nobody sets.
-        watch_every: Seconds between two looks at both clocks.
+        watch_every: Seconds between two comparisons of both clocks.
     """
 
     def __init__(
@@ -184,15 +185,15 @@ class Scheduler:
         return self._next
 
     async def run(self, stored: Mapping[JobKey, int], at_once: Collection[JobKey] = ()) -> None:
-        """Have noted what is due, until cancelled; to be called once.
+        """Record what is due until cancelled; to be called once.
 
         Args:
-            stored: The next times that the ledger has from before. One that has passed is due now; one to
-                come stays, so that a daemon that is restarted often still reads. 0 is none.
-            at_once: What is due now whatever they say: lists that were never read to their end.
+            stored: The next times from the ledger. One that has passed is due now. One in the future stays,
+                so that a daemon that restarts often still reads. 0 is none.
+            at_once: What is due now in any case: lists that were never read to their end.
 
         Raises:
-            Exception: What ``note`` raises. Nothing is lost: the time that is stored stays as it was.
+            Exception: What ``note`` raises. Nothing is lost: the stored time stays.
         """
         self._next = {key: next_at for key, next_at in stored.items() if key in self._timers}
         self._apart = self._distance()
@@ -300,7 +301,7 @@ def _id(key: JobKey) -> str:
 
 
 def _due(key: JobKey, timer: Timer, planned: int, now: int, *, at_once: bool) -> Due:
-    """A time to come stays, unless the clock was set back or the timer comes sooner now; 0 is none."""
+    """Plan one job. A future time stays, unless the clock was set back or the timer is sooner."""
     following = timer.after(now)
     wanted = at_once or 0 < planned <= now
     return Due(*key, wanted, min(planned, following) if planned > now else following)

@@ -166,7 +166,7 @@ def _listed(parts: Iterable[str]) -> str:
 def _why_created(records: Sequence[_ExplainedRecord]) -> str:
     qualified = sum(record.qualified for record in records)
     return (
-        f"Trakor had no such name. {qualified} share theirs with another record, so what tells them apart"
+        f"Trakor had no such name. {qualified} share theirs with another record, so what distinguishes them"
         " was added."
     )
 

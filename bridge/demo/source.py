@@ -41,7 +41,7 @@ def phone_of(contact: Mapping[str, Any]) -> str:
 
 
 def application_fee(product: Mapping[str, Any]) -> float | None:
-    """What the application for a product costs; None where that is not said."""
+    """What the application for a product costs; None if there is none."""
     found = (fee["value"] for fee in product["fee"] if fee["type"] == "APPLICATION")
     return next(found, None)
 

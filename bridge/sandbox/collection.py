@@ -78,12 +78,12 @@ class Collection:
         """The record with an index of ``order``."""
         return self._at(index)
 
-    def changed_since(self, moment: datetime) -> Sequence[int]:
-        """The indexes of the records whose time stamp is not before ``moment``, in their order."""
+    def changed_since(self, since: datetime) -> Sequence[int]:
+        """The indexes of the records whose time stamp is not before ``since``, in their order."""
         # Seeded records are stamped one a second: no million of them is made to be looked at.
-        oldest = max(0, math.ceil((moment - EPOCH).total_seconds()))
+        oldest = max(0, math.ceil((since - EPOCH).total_seconds()))
         seeded = self._order[bisect_left(self._order, oldest) :]
-        changed = (index for index, row in self._changed.items() if _stamp(row) >= moment)
+        changed = (index for index, row in self._changed.items() if _stamp(row) >= since)
         return sorted({index for index in seeded if index not in self._changed}.union(changed))
 
     def insert(self, row: Row, *, first: bool = False) -> str:

@@ -150,7 +150,7 @@ class Control:
         return json_reply(200, answer)
 
     def _script_trakor(self, method: str, what: str, content: dict[str, Any]) -> dict[str, Any]:
-        """What Trakor alone can be told; gives the answer."""
+        """Handle what only Trakor supports; return the answer."""
         trakor, answer = self._trakor, {}
         match method, what:
             case "POST", "behaviour":

@@ -132,7 +132,7 @@ class Engine:
 
 
 def shipped_sdl() -> str:
-    """The schema that the sandbox serves unless told otherwise."""
+    """Return the schema that the sandbox serves by default."""
     return resources.files("bridge.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8")
 
 

@@ -3,7 +3,7 @@
 ::
 
     trakor.faults.add(Fault(status=503, headers={"Retry-After": "2"}, times=3))     # the next three
-    trakor.faults.add(Fault(status=500, name="Ada Ashby", times=None))              # a poisoned record
+    trakor.faults.add(Fault(status=500, name="Ada Ashby", times=None))              # a poison record
     trakor.faults.add(Fault(reset=True, commit=True))                               # taken, answer lost
     trakor.faults.add(Fault(status=502, body="<html>Bad gateway</html>", every=4, times=None))
     trakor.faults.add(Fault(gate=event))                                            # held until event.set()
@@ -105,7 +105,7 @@ class Fault:
 
     @property
     def content_type(self) -> str:
-        """What kind of body it is said to be, where ``headers`` do not say."""
+        """The content type, unless ``headers`` has one."""
         is_html = isinstance(self.body, str) and self.body.lstrip().startswith("<")
         return "text/html; charset=utf-8" if is_html else "application/json"
 

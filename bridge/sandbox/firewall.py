@@ -75,9 +75,9 @@ class Firewall:
         """The answer to a request with this body; None for one that passes."""
         if not self._rules:
             return None
-        said = [text.casefold() for text in _texts(content)]
+        texts = [text.casefold() for text in _texts(content)]
         for rule in self._rules:
-            if any(rule.text in text for text in said):
+            if any(rule.text in text for text in texts):
                 rule.hits += 1
                 return _answer(rule.answer)
         return None

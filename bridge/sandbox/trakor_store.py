@@ -152,7 +152,7 @@ class Lookup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How Trakor behaves until told otherwise; see ``Trakor.behave``.
+    """How Trakor behaves until it is changed; see ``Trakor.behave``.
 
     Attributes:
         lookup: How it finds out whether a name exists. Unless it is ``unique``, the name is looked up when

@@ -1,4 +1,4 @@
-"""What one Salestrekker organisation holds, and which of its fields are broken at the moment."""
+"""The data of one Salestrekker organisation, and which of its fields are broken."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""aiohttp's server with bounds: on connections, on how long one may say nothing, and on what it tells.
+"""aiohttp's server with limits: on connections, on silence, and on what an error reveals.
 
 ::
 
     accept ──room?──> aiohttp's protocol ──a request in time?──> handler
         │ └──none, and nobody waits for nothing──> 503, closed    └──none──> closed
-        └──too many were told that──> not accepted for now
+        └──too many were refused──> not accepted for now
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import structlog
 from aiohttp import web
 
-from bridge.serving.sockets import TELL_EVERY, Acceptor
+from bridge.serving.sockets import LOG_INTERVAL, Acceptor
 
 if TYPE_CHECKING:
     import socket
@@ -44,7 +44,7 @@ class Limits:
             of the address that has the most of those, the one that has been silent the longest.
         grace_seconds: For which one that waits for nothing is left alone all the same: its request may be on
             its way.
-        turned_away: Connections at once that are told that there is no room. Above that accepting stops
+        turned_away: Connections at once that are refused for lack of room. Above that accepting stops
             until one of them is gone: the operating system keeps a queue of its own.
         head_seconds: In which a new connection's first request has to come, up to the end of its headers.
         idle_seconds: For which a connection is kept without a request.
@@ -71,7 +71,7 @@ ADMIN: Final = Limits(connections=128, idle_seconds=75.0)
 
 
 SERVER: Final = "trakor-bridge"
-"""What an answer's header ``Server`` says: else aiohttp tells which version of what this is."""
+"""What an answer's header ``Server`` says: by default aiohttp names itself and its version."""
 
 _FULL: Final = (
     f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nServer: {SERVER}\r\n"
@@ -94,7 +94,7 @@ class LimitedServer:
         factory: Makes the requests that the handler takes; None: aiohttp's plain ones.
 
     Attributes:
-        turned_away: How many connections were told that there is no room.
+        turned_away: How many connections were refused for lack of room.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class LimitedServer:
 
     @property
     def outside(self) -> int:
-        """How many connections are being told now that there is no room."""
+        """How many connections are being refused now for lack of room."""
         return len(self._outside)
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
@@ -241,7 +241,7 @@ class _Server(web.Server):
         factory: Callable[..., web.BaseRequest] | None,
     ) -> None:
         self._name = name
-        self._told_at = -TELL_EVERY
+        self._logged_at = -LOG_INTERVAL
         silent = logging.Logger("silent")  # noqa: LOG001 - in no tree, so that nothing switches it on
         silent.disabled = True
         self._lost = lost
@@ -254,14 +254,14 @@ class _Server(web.Server):
         super().__init__(handler, request_factory=factory)
 
     def met(self, error: BaseException) -> None:
-        """A handler failed: a fault of ours, told once in a while and without the request."""
+        """Log the error of a handler, at most once a minute and without the request."""
         now = time.monotonic()
-        if now - self._told_at >= TELL_EVERY:
-            self._told_at = now
+        if now - self._logged_at >= LOG_INTERVAL:
+            self._logged_at = now
             log.error(
                 "a request met an error of ours",
                 listener=self._name,
-                again_at_most_every=f"{TELL_EVERY:.0f}s",
+                again_at_most_every=f"{LOG_INTERVAL:.0f}s",
                 exc_info=error,
             )
 
@@ -294,7 +294,7 @@ class _Protocol(web.RequestHandler):
         if self._messages or (request is not None and request.content.is_eof()):
             self._close = True  # once it is answered
         elif self.transport is not None:
-            self.transport.close()  # whoever still reads the request is told so
+            self.transport.close()  # ends a handler that still reads the request
 
     def handle_error(
         self,
@@ -315,7 +315,7 @@ class _Protocol(web.RequestHandler):
 class _TurnedAway(asyncio.Protocol):
     """One connection too many: whatever it asks is answered with 503.
 
-    It is not closed before it has said something: what lies unread when a connection is closed makes the
+    It is not closed before it has sent something: what lies unread when a connection is closed makes the
     other end lose the answer.
     """
 

@@ -17,7 +17,7 @@ from bridge.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TELL_EVERY", "Acceptor", "PortTaken", "allow_more_files", "open_sockets"]
+__all__ = ["LOG_INTERVAL", "Acceptor", "PortTaken", "allow_more_files", "open_sockets"]
 
 BACKLOG: Final = 1024
 """Connections that the operating system keeps until they are accepted: a burst is no reason to refuse."""
@@ -31,7 +31,7 @@ PAUSE: Final = 0.1
 SHORTAGE_PAUSE: Final = 1.0
 """Seconds for which nothing is accepted where the machine has no descriptor or memory for it."""
 
-TELL_EVERY: Final = 60.0
+LOG_INTERVAL: Final = 60.0
 """Seconds between two log lines about such a shortage."""
 
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -112,7 +112,7 @@ class Acceptor:
         self._sockets: list[socket.socket] = []
         self._beginning: set[asyncio.Task[None]] = set()
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._told_at = -TELL_EVERY
+        self._logged_at = -LOG_INTERVAL
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept what comes to these, which are closed with it."""
@@ -164,17 +164,17 @@ class Acceptor:
         asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def _met(self, error: OSError) -> None:
-        """Whatever it is, it is passing; said once in a while."""
+        """Log the shortage, at most once a minute; it may pass by itself."""
         now = time.monotonic()
-        if now - self._told_at >= TELL_EVERY:
-            self._told_at = now
+        if now - self._logged_at >= LOG_INTERVAL:
+            self._logged_at = now
             short = error.errno in _SHORTAGE
             log.warning(
                 "no connection can be accepted",
                 listener=self._name,
                 reason=error.strerror or type(error).__name__,
                 advice="raise the limit of open files (ulimit -n, LimitNOFILE)" if short else "",
-                again_at_most_every=f"{TELL_EVERY:.0f}s",
+                again_at_most_every=f"{LOG_INTERVAL:.0f}s",
             )
 
 

@@ -26,7 +26,7 @@ __all__ = ["lay_over"]
 
 
 class _Variables(BaseSettings, Document):  # type: ignore[misc]  # its config has more keys, that is all
-    """The main document as pydantic-settings wants it: tells the source which keys hold lists or numbers."""
+    """The main document for pydantic-settings, which reads from it which keys hold lists or numbers."""
 
 
 def lay_over(

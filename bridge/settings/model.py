@@ -315,7 +315,7 @@ class LedgerDocument(Section):
 
 
 class AlertsSettings(AddressedSection):
-    """Who is told."""
+    """Who receives alerts."""
 
     urls: values.AlertUrls = ()
     heartbeat_url: values.HeartbeatUrl = _written("")
@@ -430,7 +430,7 @@ class Settings:
         log: How much is logged, and how it looks.
         webhooks: The listener for Salestrekker's webhooks.
         admin: The listener for the status page.
-        alerts: Who is told.
+        alerts: Who receives alerts.
     """
 
     folder: Path
@@ -442,7 +442,7 @@ class Settings:
     alerts: AlertsSettings
 
     def secrets(self) -> frozenset[str]:
-        """Every secret value, for what has to keep them out of sight."""
+        """Every secret value, for what must hide them."""
         secrets = [self.admin.password, self.alerts.heartbeat_url, *self.alerts.urls, self.ledger.key]
         for connection in self.connections.values():
             secrets += connection.secrets()

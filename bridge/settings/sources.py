@@ -159,7 +159,7 @@ def _read_text(path: FilePath) -> tuple[str, str]:
 
 
 def _syntax_fault(message: str, text: str) -> str:
-    """What tomllib said, in words of ours: its own can show the character or the key at fault."""
+    """Describe a syntax error in our words: tomllib's own can show the character or the key."""
     reason = next((ours for theirs, ours in _SYNTAX.items() if message.startswith(theirs)), "not valid TOML")
     match = _POSITION.search(message)
     if match is None:

@@ -79,7 +79,7 @@ def _missing(path: Path, source: ConfigurationSource, known: Mapping[Path, Field
 NOT_BUILT_YET_SCHEMES: Mapping[str, str] = {
     "postgresql": "a ledger on PostgreSQL is not built yet: use a file, such as sqlite:///ledger.db",
 }
-"""Scheme of ``ledger.url`` -> what is said to whoever gives it."""
+"""Scheme of ``ledger.url`` -> the message for it."""
 
 
 def unbuilt_faults(source: ConfigurationSource) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who may post a webhook: whose token it is, and from where it comes. Pure: values in, values out."""
+"""Who may post a webhook: whose token it is, and from which address it comes. Pure."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 class TokenRegistry:
     """The secret parts of all connections' addresses.
 
-    Each look compares with every token, by hashes of one length, so that the time it takes says neither
-    which token is nearest nor which connection there is.
+    Each lookup compares with every token, by hashes of one length. So its duration shows neither which token
+    is nearest nor which connections exist.
 
     Args:
-        tokens: Connection's name -> its tokens: one, or two while one replaces the other.
+        tokens: Connection name -> its tokens: one, or two while one replaces the other.
     """
 
     def __init__(self, tokens: Mapping[str, Sequence[str]]) -> None:
         self._known = [(name, _digest(token)) for name, several in tokens.items() for token in several]
 
     def connection_of(self, given: str) -> str | None:
-        """The name of the connection whose token was given; None where it is nobody's."""
+        """Return the name of the connection that has this token. None: no connection has it."""
         digest, found = _digest(given), None
         for name, known in self._known:
             if hmac.compare_digest(known, digest):
@@ -39,11 +39,11 @@ class TokenRegistry:
 
 
 class SenderFilter:
-    """From where webhooks are taken.
+    """From which addresses webhooks are accepted.
 
     Args:
         allowed: Networks; empty: any.
-        proxies: Networks whose ``X-Forwarded-For`` is believed.
+        proxies: Networks whose ``X-Forwarded-For`` is trusted.
     """
 
     def __init__(self, allowed: Sequence[Network], proxies: Sequence[Network]) -> None:
@@ -52,11 +52,11 @@ class SenderFilter:
 
     @property
     def any(self) -> bool:
-        """Whether it makes no difference who sends."""
+        """Whether every sender is allowed."""
         return not self._allowed
 
     def allows(self, peer: str, forwarded: Sequence[str]) -> bool:
-        """Whether a request is taken.
+        """Whether a request is accepted.
 
         Args:
             peer: The address at the other end of the connection.
@@ -68,13 +68,13 @@ class SenderFilter:
         return sender is not None and _is_in(sender, self._allowed)
 
     def sender(self, peer: str, forwarded: Sequence[str]) -> Address | None:
-        """Who sent a request: the nearest one that is no proxy of ours.
+        """Return who sent a request: the nearest address that is no trusted proxy.
 
-        Each proxy adds on the right whom it got the request from. So the list is read from the right, as far
-        as it was written by proxies that are believed; what is left of that anybody can have made up.
+        Each proxy adds the sender it got the request from on the right. So the list is read from the right,
+        as far as trusted proxies wrote it; anybody can have made up the rest.
 
         Returns:
-            The address; None where the nearest one that counts cannot be read.
+            The address. None: the nearest address that counts cannot be parsed.
         """
         names = [name.strip() for line in forwarded for name in line.split(",")]
         address = _address(peer)

@@ -44,23 +44,23 @@ if TYPE_CHECKING:
 __all__ = ["Receiver", "ReceiverNumbers", "addresses", "open_webhook_sockets"]
 
 MOST_BODY: Final = 262_144
-"""Bytes of a body, where nothing else is said."""
+"""Default maximum of a body, in bytes."""
 
 BODY_TIMEOUT: Final = 10.0
-"""Seconds in which a body has to come."""
+"""Seconds in which a body must arrive."""
 
-TELL_EVERY: Final = 60.0
-"""Seconds between two log lines of one kind: a sender in trouble makes a thousand a second."""
+LOG_INTERVAL: Final = 60.0
+"""Seconds between two log lines of one kind: a sender in trouble would cause a thousand a second."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverNumbers:
-    """What the listener has done since it was made.
+    """What the listener has done so far.
 
     Attributes:
-        answers: HTTP status -> how often it was answered.
+        answers: HTTP status -> how many answers had it.
         open: Connections that are open now.
     """
 
@@ -109,7 +109,7 @@ class Receiver:
         self._server = LimitedServer(self._handle, limits, "webhooks")
         self._body_timeout = body_timeout
         self._answers: Counter[int] = Counter()
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     @property
     def numbers(self) -> ReceiverNumbers:
@@ -145,14 +145,14 @@ class Receiver:
         await self._server.stop()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One request. The one place that no error gets past: aiohttp would show the path with it."""
+        """Handle one request. No error may pass from here: aiohttp would show the path with it."""
         try:
             answer = await self._answer(request)
         except BridgeError as error:
-            self._tell("webhooks cannot be kept", error=str(error))
+            self._log_rarely("webhooks cannot be kept", error=str(error))
             answer = _later(getattr(error, "retry_after", None))
         except Exception as error:  # noqa: BLE001 - of ours, then: the sender is to try again
-            self._tell("a webhook met an error of ours", exc_info=error)
+            self._log_rarely("a webhook met an error of ours", exc_info=error)
             answer = _later()
         self._answers[answer.status] += 1
         answer.headers["Server"] = "trakor-bridge"  # else aiohttp says which version of what this is
@@ -163,7 +163,7 @@ class Receiver:
         if address is None:
             return _closing(web.Response(status=404))
         if not self._allows(request):
-            self._tell("webhooks come from an address that [webhooks] allow_from leaves out")
+            self._log_rarely("webhooks come from an address that [webhooks] allow_from leaves out")
             return _closing(web.Response(status=403, text="not from this address"))
         if request.method == "POST":
             return await self._post(request, address)
@@ -194,7 +194,7 @@ class Receiver:
             return body
         event = received(address.connection, address.action, body, self._clock())
         if event.problem:
-            self._tell("a webhook is kept that nothing can be done with", problem=event.problem)
+            self._log_rarely("a webhook is kept that nothing can be done with", problem=event.problem)
         await self._keep(event)
         return web.Response(status=202)
 
@@ -216,19 +216,19 @@ class Receiver:
             return _closing(web.Response(status=400))
         return bytes(body)
 
-    def _tell(self, what: str, **more: object) -> None:
-        """Log a trouble, once in a while: without path, body or address."""
+    def _log_rarely(self, what: str, **more: object) -> None:
+        """Log a problem, at most once a minute: without path, body or address."""
         now = time.monotonic()
-        if now - self._told.get(what, -TELL_EVERY) >= TELL_EVERY:
-            self._told[what] = now
-            log.warning(what, again_at_most_every=f"{TELL_EVERY:.0f}s", **more)
+        if now - self._logged_at.get(what, -LOG_INTERVAL) >= LOG_INTERVAL:
+            self._logged_at[what] = now
+            log.warning(what, again_at_most_every=f"{LOG_INTERVAL:.0f}s", **more)
 
 
 async def open_webhook_sockets(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen for webhooks.
+    """Open the sockets that listen for webhooks.
 
     Raises:
-        UserError: It cannot be listened there.
+        UserError: The address or port cannot be used.
     """
     return await open_sockets(host, port, section="webhooks", what="webhooks cannot be received")
 
@@ -262,10 +262,10 @@ def _closing(answer: web.Response) -> web.Response:
 
 
 def addresses(public_url: str, token: str) -> dict[str, str]:
-    """Action -> the address to paste for it. They hold the token: nowhere to be shown but to who asks.
+    """Return the address to paste for each action. Each contains the token: show it only to whoever asks.
 
     Args:
         public_url: How Salestrekker reaches the listener, without a slash at its end.
-        token: Of the connection.
+        token: The connection's token.
     """
     return {str(action): f"{public_url}/webhooks/{token}/{action}" for action in WebhookAction}

@@ -1,4 +1,4 @@
-"""What reads and sends for one connection: its clients, queries, mappers, lists and pace."""
+"""Makes what reads and sends for one connection: its clients, queries, mappers and lists."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 TICKET: Final = "ticket.graphql"
-"""The file of the query that tells whose contacts a deal is about."""
+"""The query file that reads which contacts a deal is about."""
 
 NAMED: Final = 3
 """So many of the fields in which two queries differ are named."""
@@ -48,14 +48,14 @@ NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class ConnectionPlan:
-    """What is to be done for one connection, checked before anything is opened.
+    """How one connection is read and sent, checked before anything is opened.
 
     Attributes:
         connection: Its settings.
-        queries: Give each stream's list.
-        mappers: Make drafts of each stream's records, however they are read.
-        ones: Give a record of each stream by its id; without those for which that is not configured.
-        ticket: Tells whose contacts a deal is about; None where that is not wanted, or they cannot be read.
+        queries: The list query of each stream.
+        mappers: Make drafts of each stream's records.
+        ones: The query by id of each stream that has one configured.
+        ticket: The query for a deal's contacts. None: not wanted, or contacts cannot be read by id.
     """
 
     connection: ConnectionSettings
@@ -201,7 +201,7 @@ def make_salestrekker_client(
     Args:
         connection: Whose.
         retries: How a read is retried; None: as it is configured, for a flow that nobody waits for.
-        on_token: Told after each change of how it stands with the token.
+        on_token: Called after each change of the token's state.
         hold: Asked about the organisation of each log-in; None: nobody remembers any.
         room: For long lists, shared by the clients of a process; None: it has a room of its own.
     """

@@ -168,12 +168,12 @@ def _changed(session: RequestContext, stream: str, since: int | str | None) -> S
     if since is None:
         return rows.order()
     try:
-        moment = (
+        start = (
             datetime.fromtimestamp(since, UTC) if isinstance(since, int) else datetime.fromisoformat(since)
         )
     except ValueError as error:
         raise GraphQLError(f"{since} is no time", extensions={"code": "BAD_USER_INPUT"}) from error
-    return rows.changed_since(moment.replace(tzinfo=moment.tzinfo or UTC))
+    return rows.changed_since(start.replace(tzinfo=start.tzinfo or UTC))
 
 
 def _cursor(stream: str, index: int) -> str:

@@ -121,7 +121,7 @@ CHARGE = {"kind": "type", "label": "name", "remarks": "description", "amount": "
 
 
 def _half(half: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above
-    """A person or a company: what told of it and how it is reached, in one object."""
+    """A person or a company: what describes it and how it is reached, in one object."""
     if not isinstance(half, dict):
         return half
     information = half.get("information")
