@@ -139,7 +139,7 @@ async def test_a_page_that_is_left_open_says_when_the_bridge_does_not_answer(
             await route.abort()
 
     await site.go("/")
-    told = site.tab.get_by_text("this page is not up to date")
+    told = site.tab.get_by_text("this page is out of date")
     await expect(told).to_be_hidden()
     await site.tab.route("**/live", fail)
     await expect(told).to_be_visible(timeout=LONG)
@@ -227,7 +227,7 @@ async def test_everybody_can_use_it(site: Site, scheme: Any, width: int) -> None
     for path in ("/", "/records", f"/records/{number}", "/many?verb=accept", "/records/999"):
         await site.go(path)
         if path.endswith(number):
-            await expect(site.tab.get_by_text("Read at this moment")).to_be_visible()
+            await expect(site.tab.get_by_text("just read from Salestrekker")).to_be_visible()
         wide = await site.tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{path} is {wide} pixels too wide"
         await site.tab.evaluate(AXE.read_text("utf-8"))
@@ -238,7 +238,7 @@ async def test_everybody_can_use_it(site: Site, scheme: Any, width: int) -> None
 async def test_it_works_with_the_keyboard_alone(site: Site) -> None:
     await site.go("/")
     await site.tab.keyboard.press("Tab")
-    await expect(site.tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await expect(site.tab.get_by_role("link", name="Skip to content")).to_be_focused()
     await site.tab.keyboard.press("Enter")
     await site.tab.keyboard.press("Tab")
     focused = await site.tab.evaluate("document.activeElement.closest('main') !== null")
@@ -307,7 +307,7 @@ async def test_the_pictures_of_the_pages_show_what_there_is(
     shown = {
         "overview": ("/", "What needs a decision", 1225),
         "list": ("/records", "Differs from Trakor", 840),
-        "record": ("", "read at this moment", 1000),
+        "record": ("", "just read from Salestrekker", 1000),
     }
     assert {path.stem for path in PICTURES.glob("*")} == {*shown}
     for name, (path, words, height) in shown.items():

@@ -59,7 +59,7 @@ def test_a_bridge_that_never_ran(empty: Desk) -> None:
     """Exit 0, and what to do; the same document as ever."""
     ran = empty("status")
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith("Nothing yet: `trakor-bridge backfill` reads all")
+    assert ran.out.startswith("Nothing yet: `trakor-bridge backfill` sends everything")
     document = empty("status", "--json").json
     assert document["connections"]["default"]["streams"]["contacts"]["last_sweep"] is None
     assert not (empty.folder / "ledger.db").exists()
