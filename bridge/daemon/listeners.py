@@ -58,7 +58,7 @@ class Listeners:
         settings: The configuration.
         ledger: The open ledger.
         clock: Milliseconds since the epoch.
-        on_events: Told the names of connections that have new events, when these are on disk.
+        on_events: Called with the names of connections whose new events are on disk.
         hasher: Of the ledger's key.
         worker_of: The worker of a connection; None if it has none.
         problem: Why the configuration on disk cannot be used; empty if it can.

@@ -25,12 +25,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """A configuration that was read anew and can be used.
+    """A valid configuration that was read again.
 
     Attributes:
         settings: All of it.
         plans: For each connection that is worked on.
-        changed: Connections whose work is another now: their workers begin anew.
+        changed: Connections that change: their workers restart.
         needs_restart: What is another now and is only taken over by a restart.
     """
 

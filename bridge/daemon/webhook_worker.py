@@ -264,7 +264,7 @@ class WebhookWorker:
     async def _mark_gone(
         self, stream: Stream, refreshed: RefreshResult, wanted: Mapping[str, Sequence[WebhookGroup]]
     ) -> None:
-        """What is not there any more is gone only where a webhook said that it was deleted."""
+        """Mark records as gone that do not exist, if a webhook reported their deletion."""
         deleted = [
             one
             for one in refreshed.absent

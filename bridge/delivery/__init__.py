@@ -1,6 +1,6 @@
 """Delivery: pending records are claimed from the ledger, sent to Trakor, and their outcomes are settled.
 
-``sender`` has the loop, and ``result_writer`` settles in batches. ``failure_classifier`` tells a poison
+``sender`` has the loop, and ``result_writer`` settles in batches. ``failure_classifier`` separates a poison
 record from an outage, and ``circuit_breaker`` limits the requests in flight. ``supervisor`` keeps delivery
 running in the daemon.
 """
