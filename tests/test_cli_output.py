@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.main import get_command
 
 from bridge.cli.app import application
 from bridge.cli.demo import TerminalNarrator
@@ -92,7 +91,7 @@ async def test_no_sentence_is_wider_than_the_terminal(
     assert [line for line in long if len(line.split()) > 1 and not _may_be_long(line)] == []
 
 
-PROGRAM = get_command(application())
+PROGRAM = application()
 
 
 def _every(command: Command, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from aiohttp import web
-from typer.main import get_command
 
 import bridge
 from bridge.cli.app import USAGE, application
@@ -396,7 +395,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def test_every_command_for_the_container_would_be_understood() -> None:
-    program: Any = get_command(application())
+    program: Any = application()
     found = [*commands((ROOT / "README.md").read_text("utf-8"))]
     assert len(found) > 1
     assert [words for words in found if misuse(program, words)] == []

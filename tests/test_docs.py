@@ -64,13 +64,9 @@ README = PAGES["README.md"]
 GLOSSARY = PAGES["docs/glossary.md"]
 
 
-def group(app: typer.Typer) -> TyperGroup:
-    command: Any = get_command(app)
-    return command  # type: ignore[no-any-return]  # an application with several commands is a group of them
-
-
 def program() -> TyperGroup:
-    return group(application())
+    command: Any = application()
+    return command  # type: ignore[no-any-return]  # an application with several commands is a group of them
 
 
 # -- links, paths, blocks, words ------------------------------------------------------------------
@@ -203,7 +199,8 @@ def example() -> TyperGroup:
 
     app.add_typer(below, name="records", no_args_is_help=True)
     below.command("show")(later)
-    return group(app)
+    command: Any = get_command(app)
+    return command  # type: ignore[no-any-return]  # as in program()
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from bridge import __version__
 from bridge.cli import (
@@ -34,7 +35,7 @@ from bridge.errors import BridgeError, LedgerError, Refused, UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from typer._click.core import Context
+    from typer._click.core import Command, Context
 
 __all__ = ["application", "main"]
 
@@ -75,8 +76,9 @@ class _Commands(TyperGroup):
             raise BrokenPipeError from None  # without the errno by which Typer recognises it
 
 
-def application() -> typer.Typer:
-    """Put all commands together."""
+@cache
+def application() -> Command:
+    """All commands, as one; made once in a process."""
     app = typer.Typer(
         name="trakor-bridge",
         cls=_Commands,
@@ -102,7 +104,7 @@ def application() -> typer.Typer:
     sandbox.add_to(app)
     webhooks.add_to(app)
     alerts.add_to(app)
-    return app
+    return get_command(app)
 
 
 def _show_version(given: bool) -> None:  # noqa: FBT001 - as the library calls it
