@@ -59,7 +59,7 @@ async def test_the_daemon_tells_once_whatever_it_is_restarted(bridge: Bridge, se
 
 async def test_an_address_that_apprise_does_not_know_is_refused_at_the_start(bridge: Bridge) -> None:
     bridge.changes["alerts"] = {"urls": [f"nosuch://{CANARY}"]}
-    with pytest.raises(UserError, match="none that Apprise understands"):
+    with pytest.raises(UserError, match="is not an Apprise address"):
         async with Daemon(bridge):
             pass
 

@@ -277,8 +277,8 @@ async def test_a_task_that_dies_ends_it_with_1_and_a_last_line_that_says_why(
     ended = await process.ended(within=LONG)
     assert ended.status == 1
     last = ended.err.splitlines()[-1]
-    assert last.startswith("error: the daemon stopped by itself: ")
-    assert len(last) > len("error: the daemon stopped by itself: "), "it says of what"
+    assert last.startswith("error: the daemon ended unexpectedly: ")
+    assert len(last) > len("error: the daemon ended unexpectedly: "), "it says of what"
     assert kept(bridge) == 1
 
 

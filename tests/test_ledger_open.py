@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ from sqlalchemy import create_engine, inspect
 
 from books import KEEPING, kept
 from bridge.errors import LedgerError
-from bridge.ledger.database import reading, writing
+from bridge.ledger.database import read_only, reading, writing
 from bridge.ledger.open import (
     derive_key,
     find_owner,
@@ -374,3 +375,33 @@ def test_a_damaged_schema_is_told_as_such(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE records", b"CRE\x8dTE TABLE rec\x8drds"))
     with pytest.raises(LedgerError, match="cannot be read as a ledger"):
         read_revision(path)
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_ledger_whose_process_died_before_it_had_its_log_is_opened(
+    tmp_path: Path, *, existing: bool
+) -> None:
+    """Killed while SQLite switched to its write-ahead log: refused for ever, as no reader can roll back."""
+    source, path = tmp_path / "source.db", tmp_path / "ledger.db"
+    if existing:
+        migrate(source, KEEPING)
+    with closing(sqlite3.connect(source, isolation_level=None)) as dying:
+        dying.execute("PRAGMA journal_mode = DELETE")
+        dying.execute("PRAGMA cache_size = 1")
+        dying.execute("BEGIN IMMEDIATE")
+        dying.execute("CREATE TABLE unfinished (text)")
+        dying.executemany("INSERT INTO unfinished VALUES (?)", [("x" * 4000,)] * 20)  # more than it caches
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{source}{suffix}", f"{path}{suffix}")
+        dying.execute("ROLLBACK")
+    with (
+        closing(sqlite3.connect(read_only(path), uri=True)) as reader,
+        pytest.raises(sqlite3.OperationalError),
+    ):
+        reader.execute("SELECT 1 FROM sqlite_master").fetchone()
+    assert read_revision(path) == (HEAD if existing else None)
+    migrate(path, KEEPING)
+    with reading(path) as connection:
+        names = connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
+    assert "records" in names
+    assert "unfinished" not in names

@@ -346,11 +346,28 @@ def read_revision(path: Path) -> str | None:
             if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise _unreadable(path, error) from error
+        _roll_back(path)
+        return read_revision(path)
     except (OSError, sqlite3.Error) as error:
         raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:  # SQLite quotes the damaged part of its schema
         raise _unreadable(path, sqlite3.DatabaseError("its schema is damaged")) from error
     return str(row[0]) if row else None
+
+
+def _roll_back(path: Path) -> None:
+    """Undo the transaction that a process left behind when it died before the file had its write-ahead log.
+
+    A connection that only reads cannot do that: such a ledger could never be opened again.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
