@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType
 from hypothesis import strategies as st
 
+from bridge.sandbox.engine import Engine
 from bridge.sandbox.salestrekker import RequestContext, SandboxCredentials, SimulatedSalestrekker, Visitor
 from bridge.sandbox.world import World
 
 if TYPE_CHECKING:
-    from bridge.sandbox.engine import ApiShape, Engine
+    from bridge.sandbox.engine import ApiShape
 
 __all__ = ["answers_of", "selections", "session_of"]
 
@@ -20,7 +21,7 @@ __all__ = ["answers_of", "selections", "session_of"]
 def session_of(shape: ApiShape) -> RequestContext:
     """A visitor who sees 120 contacts and 40 products."""
     world = World(120, 40, 1, ("One", "Two"), 0)
-    server = SimulatedSalestrekker(world, SandboxCredentials("key", "mail", "word"), shape)
+    server = SimulatedSalestrekker(world, SandboxCredentials("key", "mail", "word"), Engine(shape))
     return RequestContext(server, Visitor(world.home.id, by_key=True), world)
 
 

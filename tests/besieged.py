@@ -42,7 +42,7 @@ PASSWORD = "quiet-river-93"
 PER_REQUEST = frozenset({"wrong password for the admin listener", "wrong password for the status page"})
 """Lines about a password that was looked at: of those only a few are in a second."""
 
-PER_BATCH = frozenset({"webhooks worked off", "delivered"})
+PER_BATCH = frozenset({"webhooks processed", "delivered"})
 """Lines about a batch of work."""
 
 

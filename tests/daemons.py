@@ -5,7 +5,7 @@
     async with Daemon(Bridge(tmp_path, sandbox)) as daemon:
         await daemon.said("swept", stream="contacts")
         await daemon.webhook("contact-updated", {"id": "…"})
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
 """
 
 from __future__ import annotations

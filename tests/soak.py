@@ -55,7 +55,7 @@ class Found:
     """What must be nothing.
 
     Attributes:
-        lost: Webhooks that were answered 202, and are not in the ledger or not worked off.
+        lost: Webhooks that were answered 202, and are not in the ledger or not processed.
         undelivered: Newcomers whose webhook was taken, and whom Trakor does not have.
         waiting: Records that still wait to be sent.
         twins: Names that Trakor has twice.

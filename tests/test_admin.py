@@ -229,7 +229,7 @@ async def test_wrong_passwords_are_one_line_a_minute_that_counts_them(world: Wor
             world.seconds += WITHIN
             await ask("/metrics", basic("one more"))
     told = [entry for entry in logs if entry["event"] == "wrong password for the admin listener"]
-    assert [entry["since_last_told"] for entry in told] == [1, TRIES]
+    assert [entry["since_last_logged"] for entry in told] == [1, TRIES]
     assert {entry["address"] for entry in told} == {"127.0.0.1"}
 
 

@@ -106,7 +106,7 @@ def pip_audit(folder: Path, **answers: list[dict[str, Any]]) -> str:
         ([vulnerable("httpx"), skipped("gql")], 1, "not looked up: gql."),
     ],
 )
-def test_the_status_tells_a_vulnerability_from_what_was_not_looked_up(
+def test_the_status_separates_a_vulnerability_from_a_failed_look_up(
     tmp_path: Path, packages: list[dict[str, Any]], status: int, said: str
 ) -> None:
     ended = tool("advisories", pip_audit(tmp_path, pypi=packages), *LOCKS)

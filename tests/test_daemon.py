@@ -49,7 +49,7 @@ async def test_a_second_start_reads_nothing_that_is_not_due(bridge: Bridge) -> N
         await daemon.said("done", job="reconcile")
     async with Daemon(bridge) as daemon:
         await daemon.webhook("contact-updated", {"id": bridge.sandbox.contacts.id_at(0)})
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
         assert not [line for line in daemon.lines.all if line["event"] == "swept"]
 
 
@@ -71,7 +71,7 @@ async def test_a_deal_leads_to_its_contacts(bridge: Bridge) -> None:
         first = bridge.sandbox.contacts.id_at(0)
         bridge.sandbox.contacts.rename(first, "Renamed Through A Deal")
         await daemon.webhook("deal-updated", {"id": bridge.sandbox.salestrekker.world.tickets.id_at(0)})
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
     assert bridge.books.contact(first).state == "held: renamed"
 
 
@@ -85,7 +85,7 @@ async def test_what_is_deleted_is_gone_only_where_a_webhook_said_so(bridge: Brid
         contacts.remove(hidden)
         await daemon.webhook("contact-deleted", {"id": deleted})
         await daemon.webhook("contact-updated", {"id": hidden})
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
     assert "gone" in bridge.books.contact(deleted).marks
     assert "gone" not in bridge.books.contact(hidden).marks
 
@@ -99,7 +99,7 @@ async def test_ten_webhooks_for_one_contact_are_one_read(bridge: Bridge) -> None
         one = bridge.sandbox.contacts.id_at(0)
         answers = [daemon.webhook("contact-updated", {"id": one}) for _ in range(10)]
         assert set(await asyncio.gather(*answers)) == {202}
-        await daemon.said("webhooks worked off", events=10)
+        await daemon.said("webhooks processed", events=10)
         assert bridge.sandbox.salestrekker.traffic.total == asked + 1
 
 
@@ -112,7 +112,7 @@ async def test_many_webhooks_share_few_requests(start_sandbox: Start, tmp_path: 
         asked = bridge.sandbox.salestrekker.traffic.total
         ids = [bridge.sandbox.contacts.id_at(number) for number in range(100)]
         await asyncio.gather(*(daemon.webhook("contact-updated", {"id": one}) for one in ids))
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
         await daemon.settled()
         assert bridge.sandbox.salestrekker.traffic.total - asked <= 8
 
@@ -221,7 +221,7 @@ async def test_a_person_pauses_and_resumes_reading_from_another_process(bridge: 
         await daemon.until(lambda status: status["reading"]["state"] == "paused")
         with writing(path, kept(path)) as connection:
             clear_pause(connection, "default", Direction.READING, by_person=True)
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
         assert bridge.sandbox.salestrekker.traffic.total <= asked + 1
 
 
@@ -252,10 +252,10 @@ async def test_an_event_is_replayed_by_another_process(bridge: Bridge) -> None:
     async with Daemon(bridge) as daemon:
         await daemon.said("swept", stream="products")
         await daemon.webhook("contact-updated", {"id": bridge.sandbox.contacts.id_at(0)})
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
         with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as connection:
             replay_webhook(connection, 1, 1)
-        await daemon.said("webhooks worked off", events=1)
+        await daemon.said("webhooks processed", events=1)
 
 
 async def test_a_rotated_key_is_taken_over_without_a_restart(bridge: Bridge) -> None:

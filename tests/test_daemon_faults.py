@@ -144,7 +144,7 @@ async def test_what_cannot_be_read_of_one_stream_does_not_keep_another_from_bein
         refused = sandbox.salestrekker.faults.add(Fault(kind="product", status=403, times=None))
         for number in range(8):
             await daemon.webhook("product-updated", {"id": sandbox.products.id_at(number)})
-        await daemon.said("webhooks cannot be worked off", subject="product")
+        await daemon.said("webhooks cannot be processed", subject="product")
         await daemon.webhook("contact-updated", {"id": sandbox.contacts.id_at(0)})
         await daemon.until(lambda status: status["webhooks"]["waiting"] == 8)
         sandbox.salestrekker.faults.remove(refused)

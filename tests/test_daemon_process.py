@@ -225,7 +225,7 @@ async def test_a_second_signal_ends_it_at_once(
 async def test_a_faulty_file_is_told_at_sighup_and_the_old_one_stays_at_work(
     bridge: Bridge, begin: Begin, http: aiohttp.ClientSession
 ) -> None:
-    """It says where the fault is, and webhooks go on being worked off; a good file is taken over after it."""
+    """It says where the fault is, and webhooks are still processed; a good file is taken over after it."""
     trakor = bridge.sandbox.trakor
     process, address = await at_work(begin)
     await all_delivered(bridge, process)
@@ -326,7 +326,7 @@ async def test_other_commands_work_beside_it_and_it_keeps_to_what_they_write(
     await daemon.said('"event": "paused"')
     new = bridge.sandbox.contacts.add("Nora Newcomer", email="nora@example.com")
     assert await post(http, address, "contact-created", new) == 202
-    await daemon.said('"event": "webhooks worked off"')
+    await daemon.said('"event": "webhooks processed"')
     events = await run("webhooks", "list", "--json")
     assert [one["outcome"] for one in events.document["events"]] == ["read"]
     status = await run("status", "--json")

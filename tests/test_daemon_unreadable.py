@@ -44,7 +44,7 @@ async def test_a_contact_whose_resolver_fails_for_a_while_is_read_after_all(brid
         world.fail_by_id(new, times=6)
         await daemon.webhook("contact-created", {"id": new})
         await daemon.said("webhook waits to be read", id=new, tries=1)
-        await daemon.said("webhooks worked off", events=1)
+        await daemon.said("webhooks processed", events=1)
         await trakor.wait_for(lambda: "Nora Newcomer" in trakor.parties)
     [event] = events(bridge)
     assert event.outcome == "read"
@@ -62,7 +62,7 @@ async def test_it_is_counted_and_listed_as_waiting_and_others_go_on(bridge: Brid
         await daemon.webhook("contact-updated", {"id": failing})
         await daemon.said("webhook waits to be read", id=failing)
         await daemon.webhook("contact-updated", {"id": other})
-        await daemon.said("webhooks worked off", events=1)
+        await daemon.said("webhooks processed", events=1)
         assert (await daemon.status())["webhooks"]["waiting"] == 1
         done, waits = events(bridge)
         assert (done.source_id, done.outcome) == (other, "read")
@@ -70,7 +70,7 @@ async def test_it_is_counted_and_listed_as_waiting_and_others_go_on(bridge: Brid
         assert waits.waits_for == "an error at the record (INTERNAL_SERVER_ERROR)"
         world.mend_fields()
         await daemon.webhook("contact-updated", {"id": failing})
-        await daemon.said("webhooks worked off", events=2)
+        await daemon.said("webhooks processed", events=2)
         assert (await daemon.status())["webhooks"]["waiting"] == 0
 
 
@@ -86,7 +86,7 @@ async def test_a_restart_keeps_the_waits(bridge: Bridge) -> None:
     [before] = events(bridge)
     async with Daemon(bridge) as daemon:
         await daemon.webhook("contact-updated", {"id": bridge.sandbox.contacts.id_at(1)})
-        await daemon.said("webhooks worked off", events=1)
+        await daemon.said("webhooks processed", events=1)
     assert events(bridge)[1] == before
 
 
@@ -117,5 +117,5 @@ async def test_a_deal_that_cannot_be_read_waits_too(bridge: Bridge) -> None:
         deal = bridge.sandbox.salestrekker.world.tickets.id_at(0)
         await daemon.webhook("deal-updated", {"id": deal})
         await daemon.said("webhook waits to be read", subject="deal", id=deal)
-        await daemon.said("webhooks worked off")
+        await daemon.said("webhooks processed")
     assert bridge.books.contact(contacts.id_at(0)).state == "held: renamed"

@@ -8,14 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from typing import TYPE_CHECKING
 
 import pytest
 from graphql import parse
 
 from bridge.mapping import DEFAULTS, SPELT_OUT
-from bridge.records import STREAMS, Job, Stream
+from bridge.records import STREAMS, Job, Reason, Stream
 from bridge.salestrekker.query_files import shipped_queries
-from bridge.settings.model import Document, ScheduleSettings
+from bridge.settings.model import Document, SalestrekkerSettings, ScheduleSettings, TrakorSettings
+from bridge.status.vocabulary import SITUATIONS
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
 FREE_TO_NAME_THEM = (
@@ -84,7 +89,11 @@ def test_each_stream_has_what_the_recipe_adds(stream: Stream) -> None:
     assert Job(stream.value).reads(stream)
 
 
-NEW_STREAM = {
+Changes = dict[str, tuple[tuple[str, str], ...]]
+"""File -> what is put in place of which text; a file that is not there yet is made of the one text."""
+
+
+NEW_STREAM: Changes = {
     "bridge/records/payloads.py": (
         (
             "\n\nPayload: TypeAlias = Party | Product\n",
@@ -178,19 +187,138 @@ print(document.schedule.timing(Job.BANKS).seconds, settings.list_query, *documen
 """
 
 
+def followed(folder: Path, title: str, changes: Changes) -> Path:
+    """Follow a recipe in a copy of the package: no other file than those it lists may change."""
+    copytree(ROOT / "bridge", folder / "bridge", ignore=ignore_patterns("__pycache__"))
+    listed = recipe(title)
+    for file, replaced in changes.items():
+        assert any(file.startswith(one) for one in listed), file
+        path = folder / file
+        for old, new in replaced:
+            text = path.read_text() if path.exists() else ""
+            assert old in text, (file, old)
+            path.write_text(text.replace(old, new) if text else new)
+    return folder
+
+
+def printed(folder: Path, *arguments: str) -> list[str]:
+    """What the copy prints, line by line."""
+    done = subprocess.run(  # noqa: S603 - the copy, with our own interpreter
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_a_made_up_stream_takes_only_the_listed_files(tmp_path: Path) -> None:
     """In a copy of the package the recipe is followed; the new stream is configured, mapped and sent."""
-    copytree(ROOT / "bridge", tmp_path / "bridge", ignore=ignore_patterns("__pycache__"))
-    assert {*NEW_STREAM} <= {*recipe("A new stream")}
-    for file, changes in NEW_STREAM.items():
-        path = tmp_path / file
-        for old, new in changes:
-            assert old in path.read_text(), (file, old)
-            path.write_text(path.read_text().replace(old, new))
-    done = subprocess.run(  # noqa: S603 - the copy, with our own interpreter
-        [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.splitlines() == [
+    assert printed(followed(tmp_path, "A new stream", NEW_STREAM), "-c", USE) == [
         '/banks {"name":"Bank","branch":"Perth"} [\'branch\', \'name\', \'qualifier\']',
         "172800.0 banks.graphql salestrekker trakor contacts products banks schedule",
-    ], done.stderr
+    ]
+
+
+# -- a configuration key
+
+
+def read_attributes() -> set[str]:
+    """Every attribute that is read anywhere in the bridge."""
+    trees = (ast.parse(path.read_text()) for path in (ROOT / "bridge").rglob("*.py"))
+    return {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+@pytest.mark.parametrize("section", [TrakorSettings, SalestrekkerSettings, ScheduleSettings])
+def test_each_key_is_read_by_somebody(section: type[BaseModel]) -> None:
+    """A key that nobody reads does nothing."""
+    by_name = {"contacts", "products", "reconcile", "allow_insecure"}  # bridge/settings/model.py reads them
+    assert section.model_fields.keys() - by_name - read_attributes() == set()
+
+
+NEW_KEY: Changes = {
+    "bridge/settings/model.py": (
+        (
+            "    max_in_flight: int = Field(",
+            "    greeting: int = Field(default=3, ge=1, le=9)\n    max_in_flight: int = Field(",
+        ),
+    ),
+}
+
+
+USE_OF_KEY = """
+from pydantic import ValidationError
+from bridge.settings.model import TrakorSettings
+
+given = {"url": "https://trakor.example.com", "api_key": "key", "greeting": 5}
+print(TrakorSettings.model_validate(given).greeting)
+try:
+    TrakorSettings.model_validate(given | {"greeting": 10})
+except ValidationError as error:
+    for one in error.errors():
+        print(one["loc"][0], one["msg"])
+"""
+
+
+def test_a_made_up_key_is_checked_and_handed_on(tmp_path: Path) -> None:
+    """Its one line in the model gives it its place, its default and its bounds."""
+    folder = followed(tmp_path, "A new configuration key", NEW_KEY)
+    assert printed(folder, "-c", USE_OF_KEY) == ["5", "greeting Input should be less than or equal to 9"]
+
+
+# -- a reason
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_reason_has_what_the_recipe_adds(reason: Reason) -> None:
+    """Its situation with sentences, and its place in both pages."""
+    situations = {why for _, why in SITUATIONS}
+    assert reason in situations
+    for page in ("docs/reasons.md", "docs/glossary.md"):
+        assert f"`{reason}`" in (ROOT / page).read_text()
+
+
+def test_only_the_vocabulary_gives_reasons_their_words() -> None:
+    """The command line, the page and the alerts name no reason: they read the vocabulary."""
+    faces = ("bridge/cli", "bridge/admin", "bridge/alerts")
+    naming = [
+        str(path.relative_to(ROOT))
+        for face in faces
+        for path in (ROOT / face).rglob("*.py")
+        if re.search(r"\bReason\.[A-Z]", path.read_text())
+    ]
+    assert naming == []
+
+
+def test_the_files_of_a_reason_are_there() -> None:
+    for file in recipe("A new reason"):
+        assert (ROOT / file).exists(), file
+
+
+# -- a command
+
+
+GREET = '''"""`trakor-bridge greet`."""
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("greet", help="Greet.")(_greet)
+
+
+def _greet() -> None:
+    typer.echo("hello")
+'''
+
+NEW_COMMAND: Changes = {
+    "bridge/cli/greet.py": (("", GREET),),
+    "bridge/cli/app.py": (
+        ("    disclose,\n", "    disclose,\n    greet,\n"),
+        ("    disclose.add_to(app)\n", "    disclose.add_to(app)\n    greet.add_to(app)\n"),
+    ),
+}
+
+
+def test_a_made_up_command_takes_only_the_listed_files(tmp_path: Path) -> None:
+    folder = followed(tmp_path, "A new command", NEW_COMMAND)
+    assert printed(folder, "-m", "bridge", "greet") == ["hello"]
+    assert any("greet" in line for line in printed(folder, "-m", "bridge", "--help"))

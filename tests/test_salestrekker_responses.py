@@ -111,7 +111,7 @@ def test_what_no_salestrekker_address_answers_is_refused_without_its_body(answer
         ("https://[canary", "what is no address"),
     ],
 )
-def test_a_redirect_tells_where_to_where_it_cannot_be_made_up(location: str, told: str) -> None:
+def test_a_redirect_names_its_target_only_if_that_cannot_be_forged(location: str, told: str) -> None:
     headers = {"Content-Type": "text/html", "Location": location}
     meaning = str(interpret_response(HttpResponse(301, headers, b"", "https://sfg.example.com/graphql"), NOW))
     assert meaning.endswith(f"text/html, redirected to {told}")

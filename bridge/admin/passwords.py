@@ -244,7 +244,7 @@ class WrongPasswords:
             log.warning(
                 "wrong password for the admin listener",
                 address=address,
-                since_last_told=self._unlogged,
+                since_last_logged=self._unlogged,
                 again_at_most_every=f"{LOG_EVERY:.0f}s",
             )
             self._unlogged, self._logged_at = 0, now

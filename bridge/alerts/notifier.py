@@ -250,7 +250,7 @@ class Notifier:
                 try:
                     await self._ledger.call(save_alerts_sent, one.key, entry)
                 except LedgerError as error:
-                    log.warning("what was said cannot be noted", problem=str(error))
+                    log.warning("alerts that were sent cannot be noted", problem=str(error))
                     return
                 one.stored = entry
 

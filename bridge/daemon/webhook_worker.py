@@ -173,7 +173,7 @@ class WebhookWorker:
         """Leave a subject alone for a growing time."""
         self._failures[subject] += 1
         log.warning(
-            "webhooks cannot be worked off",
+            "webhooks cannot be processed",
             connection=self._context.name,
             subject=subject,
             problem=str(error),
@@ -215,7 +215,7 @@ class WebhookWorker:
 
     def _log_done(self, done: Collection[WebhookGroup], began: int) -> None:
         log.info(
-            "webhooks worked off",
+            "webhooks processed",
             connection=self._context.name,
             events=sum(len(group.numbers) for group in done),
             records=len(done),

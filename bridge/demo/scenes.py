@@ -154,7 +154,7 @@ class Scenes:
         made = len(trakor.parties) - self._parties
         self._narrate(
             "thawed",
-            "Trakor is thawed. Nobody tells the daemon.",
+            "Trakor is thawed. The daemon is not notified.",
             f"The next probe finds out, {noticed:.1f} s later; after {seconds:.1f} s more all"
             f" {len(self._waiting)} are in Trakor, as {made} parties.",
             CREATED,

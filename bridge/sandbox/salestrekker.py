@@ -16,7 +16,6 @@ import jwt
 from graphql import GraphQLError
 
 from bridge.sandbox.base import Call, Reply, SimulatedSystem, decoded, json_reply
-from bridge.sandbox.engine import Engine
 from bridge.sandbox.faults import throttled
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from bridge.sandbox.engine import ApiShape, QueryPlan
+    from bridge.sandbox.engine import Engine, QueryPlan
     from bridge.sandbox.faults import ArmedFault
     from bridge.sandbox.world import World
 
@@ -126,7 +125,7 @@ class SimulatedSalestrekker(SimulatedSystem):
     Args:
         world: The data of the organisation that has data.
         credentials: What is good for logging in.
-        shape: The schema and its resolvers.
+        engine: Answers queries over one schema.
         latency: Seconds that each request takes at least.
         token_life: Seconds.
         auth_error_style: How a bad token or log-in is answered.
@@ -138,7 +137,7 @@ class SimulatedSalestrekker(SimulatedSystem):
         self,
         world: World,
         credentials: SandboxCredentials,
-        shape: ApiShape,
+        engine: Engine,
         *,
         latency: float = 0.0,
         token_life: int = FORTNIGHT,
@@ -149,7 +148,7 @@ class SimulatedSalestrekker(SimulatedSystem):
         super().__init__(latency)
         self.world = world
         self.credentials = credentials
-        self.engine = Engine(shape)
+        self.engine = engine
         self.tokens = TokenIssuer(token_life, world.user)
         self.auth_error_style = auth_error_style
         self.introspection = introspection

@@ -19,7 +19,7 @@ import secrets
 import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -27,6 +27,7 @@ from aiohttp import web
 from bridge.errors import UserError
 from bridge.sandbox.base import response_of
 from bridge.sandbox.control import Control
+from bridge.sandbox.engine import Engine
 from bridge.sandbox.salestrekker import FORTNIGHT, AuthErrorStyle, SandboxCredentials, SimulatedSalestrekker
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
 from bridge.sandbox.trakor import BASE_PATH, SimulatedTrakor
@@ -226,6 +227,12 @@ def _behaviour(options: Options) -> Behaviour:
     return Behaviour(**{one.name: getattr(options, one.name) for one in fields(Behaviour)})
 
 
+@cache
+def _engine(kind: ShapeKind, paged: Paged) -> Engine:
+    """Return the one engine of a schema: it holds no data, and keeps the queries that it has compiled."""
+    return Engine(shape_of(kind, paged))
+
+
 def _salestrekker(options: Options) -> SimulatedSalestrekker:
     world = World(options.contacts, options.products, options.seed, options.organizations, options.home)
     elsewhere = (options.contacts_elsewhere, options.products_elsewhere)
@@ -233,7 +240,7 @@ def _salestrekker(options: Options) -> SimulatedSalestrekker:
     return SimulatedSalestrekker(
         world,
         SandboxCredentials(options.api_key, options.email, options.password),
-        shape_of(options.shape, Paged(options.max_page, options.first_page, options.before_first)),
+        _engine(options.shape, Paged(options.max_page, options.first_page, options.before_first)),
         latency=options.latency,
         token_life=options.token_life,
         auth_error_style=options.auth_error_style,

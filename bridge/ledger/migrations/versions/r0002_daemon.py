@@ -1,4 +1,4 @@
-"""What the daemon needs: numbers kept as they change, wishes, moments, and more of sweeps and events."""
+"""What the daemon needs: tallies, due jobs, timestamps, and more about sweeps and events."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def upgrade() -> None:
     """Add what is new, and count what is there."""
     _tallies()
     _arrivals()
-    _wishes()
-    _moments()
+    _due_jobs()
+    _timestamps()
     _sweeps()
     _events()
 
@@ -82,7 +82,7 @@ def _arrivals() -> None:
     )
 
 
-def _wishes() -> None:
+def _due_jobs() -> None:
     op.create_table(
         "wishes",
         sa.Column("connection", sa.Text(), nullable=False),
@@ -95,7 +95,7 @@ def _wishes() -> None:
     )
 
 
-def _moments() -> None:
+def _timestamps() -> None:
     op.create_table(
         "moments",
         sa.Column("connection", sa.Text(), nullable=False),

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what is new; nothing was said before."""
+    """Add what is new; no alert was sent before."""
     op.create_table(
         "said",
         sa.Column("address", sa.Text(), nullable=False),

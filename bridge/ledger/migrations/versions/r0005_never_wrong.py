@@ -267,15 +267,15 @@ def _sealed(sealer: Sealer | None, row: sa.Row[Any]) -> dict[str, Any]:
     """A draft that waits, as revision 0005 keeps it."""
     if sealer is None:
         raise LedgerError("the ledger's key is needed to bring a ledger with waiting records up to date")
-    said = json.loads(row.body)
-    fields = said["fields"]
-    send_as = "" if said["send_as"] == fields["name"] else said["send_as"]
-    texts = [*fields.values(), "", send_as, said["qualified_name"]]
+    body = json.loads(row.body)
+    fields = body["fields"]
+    send_as = "" if body["send_as"] == fields["name"] else body["send_as"]
+    texts = [*fields.values(), "", send_as, body["qualified_name"]]
     while not texts[-1]:
         texts.pop()
-    hashes = ";".join(["1", *sorted(f"{name}={found}" for name, found in said["hashes"].items() if found)])
-    identifiers = json.dumps({"": said["same_as"]}) if said["same_as"] else ""
-    meta = [said["key"], said["qualified_key"], hashes, identifiers, said["read_at"]]
+    hashes = ";".join(["1", *sorted(f"{name}={found}" for name, found in body["hashes"].items() if found)])
+    identifiers = json.dumps({"": body["same_as"]}) if body["same_as"] else ""
+    meta = [body["key"], body["qualified_key"], hashes, identifiers, body["read_at"]]
     place = f"{row.feed}\0{row.stream}\0{row.source_id}"
     return {
         "record": row.record,
