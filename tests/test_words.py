@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PRIVATE = (
     "wish", "wishes", "fulfil", "moment", "moments", "said", "told", "tells", "saying", "sight", "anew",
-    "desk", "faces", "door", "entrance", "stride", "strides", "valve", "lane", "lanes", "witness", "poisoned", "heir",
-    "heirs", "forgive", "knock", "worked off", "stands still",
+    "desk", "faces", "door", "entrance", "stride", "strides", "valve", "lane", "lanes", "witness", "poisoned",
+    "heir", "heirs", "forgive", "knock", "worked off", "stands still",
 )  # fmt: skip
 """Words that only the authors understood, in these meanings; docs/glossary.md has what replaced them."""
 
