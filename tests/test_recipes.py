@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import TYPE_CHECKING
@@ -47,13 +48,21 @@ def names_a_stream(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in words
 
 
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module of the bridge, parsed."""
+    paths = sorted((ROOT / "bridge").rglob("*.py"))
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in paths}
+
+
+@cache
 def naming_modules() -> dict[str, list[int]]:
     """Module -> the lines in which it names a stream."""
     found = {}
-    for path in sorted((ROOT / "bridge").rglob("*.py")):
-        lines = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if names_a_stream(node)]  # type: ignore[attr-defined]
+    for name, tree in trees().items():
+        lines = [node.lineno for node in ast.walk(tree) if names_a_stream(node)]  # type: ignore[attr-defined]
         if lines:
-            found[str(path.relative_to(ROOT))] = lines
+            found[name] = lines
     return found
 
 
@@ -221,10 +230,11 @@ def test_a_made_up_stream_takes_only_the_listed_files(tmp_path: Path) -> None:
 # -- a configuration key
 
 
-def read_attributes() -> set[str]:
+@cache
+def read_attributes() -> frozenset[str]:
     """Every attribute that is read anywhere in the bridge."""
-    trees = (ast.parse(path.read_text()) for path in (ROOT / "bridge").rglob("*.py"))
-    return {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    nodes = (node for tree in trees().values() for node in ast.walk(tree))
+    return frozenset(node.attr for node in nodes if isinstance(node, ast.Attribute))
 
 
 @pytest.mark.parametrize("section", [TrakorSettings, SalestrekkerSettings, ScheduleSettings])
