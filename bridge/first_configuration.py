@@ -278,7 +278,7 @@ def copy_queries(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder for its owner only, where there is none."""
+    """Make a folder for its owner only, if there is none."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

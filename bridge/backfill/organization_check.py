@@ -38,7 +38,7 @@ async def check_trakor(
         stop: Set when the user wants it to stop.
 
     Returns:
-        What stands against it; None where nothing does, and where the user stopped it.
+        What stands against it; None if nothing does, or if the user stopped it.
     """
     proving = asyncio.create_task(_proved(guard, name, settings, give_up_after))
     stopping = asyncio.create_task(stop.wait())

@@ -49,7 +49,7 @@ async def webhook_port(settings: Settings, connections: Collection[str]) -> Chec
         connections: Names of the connections that are checked.
 
     Returns:
-        The step; None where none of them has a token, so that nobody listens.
+        The step; None if none of them has a token, so that nobody listens.
     """
     if not any(settings.connections[name].webhook_tokens for name in connections):
         return None

@@ -90,7 +90,7 @@ def held_source(found: Check, organization: str, name: str, remembered: Remember
 
     Args:
         found: The step so far.
-        organization: Id of the organisation that the log-in is for; empty where it cannot be read.
+        organization: Id of the organisation that the log-in is for; empty if it cannot be read.
         name: The connection's.
         remembered: What the ledger knows.
     """
@@ -165,7 +165,7 @@ def renamed_check(remembered: Remembered) -> Iterator[Check]:
 
 
 def names_check(remembered: Remembered) -> Iterator[Check]:
-    """Records whose name another one holds, since two scopes became one; nothing where there is none."""
+    """Records whose name another one holds, since two scopes became one; nothing if there is none."""
     if not remembered.is_there:
         return
     with reading(ledger_path(remembered.settings)) as connection:
@@ -187,7 +187,7 @@ def _named(connection: Reader) -> str:
 
 
 def scopes_check(settings: Settings, names: Collection[str]) -> Iterator[Check]:
-    """Two connections with different scopes that send to one address; nothing where there are none."""
+    """Two connections with different scopes that send to one address; nothing if there are none."""
     shared = [
         (one.name, other.name)
         for one, other in combinations([settings.connections[name] for name in names], 2)

@@ -1,4 +1,4 @@
-"""Each query against the live schema, or, where that is not given, against the server itself."""
+"""Each query against the live schema, or, if that is not given, against the server itself."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Query:
 
     Attributes:
         document: The query.
-        listing: As a list; None where it asks for one record by its id.
-        one: As a query by id; None where it asks for a list.
+        listing: As a list; None if it asks for one record by its id.
+        one: As a query by id; None if it asks for a list.
     """
 
     document: QueryDocument

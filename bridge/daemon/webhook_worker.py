@@ -223,7 +223,7 @@ class WebhookWorker:
         )
 
     async def _contacts_of(self, deals: Sequence[str]) -> Deals:
-        """Which contacts each deal is about; None where that is not wanted."""
+        """Which contacts each deal is about; None if deals are not read."""
         ticket = self._context.plan.ticket
         if ticket is None:
             return None

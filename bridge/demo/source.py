@@ -26,17 +26,17 @@ def name_of(row: Mapping[str, Any]) -> str:
 
 
 def lender_of(product: Mapping[str, Any]) -> str:
-    """The name of a product's first lender; empty where it has none."""
+    """The name of a product's first lender; empty if it has none."""
     return str(product["lender"][0]["name"]) if product["lender"] else ""
 
 
 def email_of(contact: Mapping[str, Any]) -> str:
-    """A contact's e-mail address; empty where it has none."""
+    """A contact's e-mail address; empty if it has none."""
     return str(_details(contact).get("email") or "")
 
 
 def phone_of(contact: Mapping[str, Any]) -> str:
-    """A contact's main telephone number; empty where it has none."""
+    """A contact's main telephone number; empty if it has none."""
     return str(_details(contact).get("primary") or "")
 
 

@@ -41,7 +41,7 @@ class StreamFlow:
         endpoint: Where that goes.
         filter: Which records are taken.
         query_by_id: The query file that reads one record, after a webhook or where a list does not show it
-            any more; empty where none does.
+            any more; empty if none does.
         more_fields_by_id: Each field that this one reads and the other does not.
         known_records: How many the ledger knows of now.
         requests_per_sweep: How many requests one reading of the whole list takes for so many.
@@ -70,7 +70,7 @@ class WebhookFlow:
     """What Salestrekker sends on its own initiative.
 
     Attributes:
-        received_at: The address, without its secret part; empty where the configuration does not have it.
+        received_at: The address, without its secret part; empty if the configuration does not have it.
         actions: What webhooks are taken for.
         ids_per_request: How many records one request reads at most.
         query_for_deals: The query file that reads the contacts of a deal.
@@ -96,7 +96,7 @@ class ConnectionFlow:
         requests_per_minute: The limit that is never passed.
         requests_per_day_at_most: What follows from it.
         reconciling: When the daemon reads all lists once more, to find what was missed and what is gone.
-        webhooks: What is received and read because of it; None where the connection has no token for it.
+        webhooks: What is received and read because of it; None if the connection has no token for it.
         streams: What flows, stream by stream.
     """
 

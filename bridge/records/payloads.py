@@ -43,7 +43,7 @@ class Product:
     Attributes:
         name: At most 255 UTF-16 code units.
         description: Free text, may be empty.
-        price: Exactly two decimals, not negative; None where the source has none.
+        price: Exactly two decimals, not negative; None if the source has none.
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ("name", "description", "price")

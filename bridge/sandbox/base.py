@@ -52,8 +52,8 @@ class Call(NamedTuple):
     Attributes:
         kind: What is asked for.
         name: See ``Exchange``.
-        content: The decoded body; None where it was not JSON.
-        credential: The key or token that came with it; empty where none did.
+        content: The decoded body; None if it was not JSON.
+        credential: The key or token that came with it; empty if none did.
         refusal: The answer, where path or method settle it.
     """
 
@@ -88,7 +88,7 @@ def json_reply(status: int, value: object, **headers: str) -> Reply:
 
 
 def decoded(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """The JSON value, or None where there is none."""
+    """The JSON value, or None if there is none."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -52,11 +52,11 @@ class QueryPlan:
     """A query text, understood.
 
     Attributes:
-        document: None where it could not be parsed.
-        operation: The operation to be executed; None where there is none.
+        document: None if it could not be parsed.
+        operation: The operation to be executed; None if there is none.
         fields: The names of its root fields, each once, in order.
-        errors: Why it is refused; empty where it is not.
-        steps: The compiled operation; None where only graphql-core can answer it.
+        errors: Why it is refused; empty if it is not.
+        steps: The compiled operation; None if only graphql-core can answer it.
     """
 
     document: DocumentNode | None

@@ -7,8 +7,8 @@ few dict look-ups::
     OperationNode --compile_operation--> (Step, …) --run--> {"data": …}
 
 Whatever is out of the ordinary is left to graphql-core: directives, introspection, mutations and abstract
-types raise ``Unusual`` when compiling; a null where none may be raises it when running. So what comes out
-here is what graphql-core would give, or nothing.
+types raise ``Unusual`` when compiling; a null in a field that is never null raises it when running. So the
+result is what graphql-core would give, or nothing.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def compile_operation(
     operation: OperationDefinitionNode,
     resolvers: Mapping[str, Resolver],
 ) -> tuple[RootField, ...] | None:
-    """Compile a valid operation; None where it is not of the ordinary kind."""
+    """Compile a valid operation; None if it is not of the ordinary kind."""
     try:
         return tuple(_Compiler(schema, document).steps(operation, resolvers))
     except Unusual:

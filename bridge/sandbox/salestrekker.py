@@ -81,7 +81,7 @@ class TokenIssuer:
         return token
 
     def visitor(self, token: str) -> Visitor | None:
-        """Who was given this token; None where it is unknown, revoked or over."""
+        """Who was given this token; None if it is unknown, revoked or over."""
         visitor, ends = self._given.get(token, (None, 0.0))
         return visitor if time.time() < ends else None
 

@@ -31,9 +31,9 @@ class Exchange:
         at: When it arrived, in seconds of the monotonic clock.
         kind: What was asked for: ``parties``, ``contacts``, ``authenticate``, …
         name: The ``name`` in a body for Trakor; the operation's name in one for Salestrekker.
-        content: The decoded body; None where it was not JSON.
+        content: The decoded body; None if it was not JSON.
         in_flight: How many requests were being handled, this one included.
-        credential: The key or token that came with it; empty where none did.
+        credential: The key or token that came with it; empty if none did.
         status: The HTTP status; 0 for a connection cut; None while it is being handled.
         seconds: How long it took.
     """

@@ -278,7 +278,7 @@ def _error(status: int, message: str, **headers: str) -> Reply:
 
 
 def _fault(content: dict[str, Any], checks: dict[str, Callable[[Any], str]]) -> str:
-    """The first thing that the schema does not allow; empty where all is well. Unknown fields are."""
+    """The first thing that the schema does not allow; empty if all is well. Unknown fields are."""
     if "name" not in content:
         return "name: Required"
     faults = (f"{field}: {why}" for field, check in checks.items() if (why := _why(content, field, check)))

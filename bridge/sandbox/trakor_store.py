@@ -29,7 +29,7 @@ class Entry(NamedTuple):
         id: Looks like a UUID.
         name: As it was first sent.
         text: The ``contact_info`` of a party, the ``description`` of a product.
-        price: Of a product; 0 where none was sent.
+        price: Of a product; 0 if none was sent.
         sku: Of a product; empty for a party.
     """
 

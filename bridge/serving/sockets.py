@@ -65,7 +65,7 @@ async def open_sockets(host: str, port: int, *, section: str, what: str) -> list
         host: Address or name to listen on.
         port: 0: the operating system chooses.
         section: The configuration's, for advice: ``webhooks``.
-        what: What is not had where it cannot be listened: ``webhooks cannot be received``.
+        what: What does not work without the listener: ``webhooks cannot be received``.
 
     Raises:
         UserError: It cannot be listened there.

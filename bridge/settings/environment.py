@@ -100,7 +100,7 @@ def _nested(path: Path, value: str) -> dict[str, object]:
 
 
 def _read(reader: EnvSettingsSource, name: str, value: str) -> dict[str, object] | None:
-    """One variable as a fragment of the document; None where it should have been JSON."""
+    """One variable as a fragment of the document; None if it should have been JSON."""
     reader.env_vars = {name.lower(): value}
     try:
         return reader()

@@ -91,7 +91,7 @@ def nearest(path: Path, known: Collection[Path]) -> Path:
 
 
 def nearest_table(path: Path, known: Collection[Path]) -> str:
-    """The table that an unknown one was most likely meant to be; empty where a key outside of tables was."""
+    """The table that an unknown one was most likely meant to be; empty if a key outside of tables was."""
     if len(path) > 1:
         return ""
     tables = {other[0]: len(other) > 1 for other in known}
@@ -117,7 +117,7 @@ def _leaves(model: type[BaseModel], above: Path) -> Iterator[tuple[Path, FieldIn
 
 
 def _table(annotation: object) -> type[BaseModel] | None:
-    """The model that a field holds, be it optional; None where it is a leaf."""
+    """The model that a field holds, be it optional; None if it is a leaf."""
     for part in _parts(annotation):
         if isinstance(part, type) and issubclass(part, BaseModel):
             return part

@@ -163,7 +163,7 @@ def _incomplete(main: ConfigurationSource) -> bool:
 
 
 def _checked(model: type[_Model], source: ConfigurationSource) -> _Model | None:
-    """A source as its document; None where it is none, the faults noted in the source."""
+    """Return a source as its document; None if it is not one, with the errors noted in the source."""
     known = document_keys(model)
     read_secrets(source, known)
     source.faults += unbuilt_faults(source)

@@ -406,7 +406,7 @@ class LedgerSettings:
 
     Attributes:
         url: As given; may hold a password.
-        path: Of the file, absolute; None where the ledger is no file.
+        path: Of the file, absolute; None if the ledger is no file.
         key: Of the keyed hashes and of sealed text; None: the file ``ledger.key`` beside the ledger.
         keep_history: Seconds.
         keep: ``sealed``: what was sent stays, encrypted; ``hashes``: only whether it differs.

@@ -75,7 +75,7 @@ class ConfigurationSource:
     faults: list[str] = field(default_factory=list)
 
     def get(self, path: Path) -> object:
-        """The value at a path; None where there is none."""
+        """The value at a path; None if there is none."""
         value: object = self.data
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None

@@ -282,7 +282,7 @@ def checked_url(url: str) -> str:
 
 
 def sqlite_file(url: str) -> str | None:
-    """The path in a checked ledger address; None where the ledger is no file."""
+    """The path in a checked ledger address; None if the ledger is no file."""
     return url.removeprefix(_SQLITE) if url.startswith(_SQLITE) else None
 
 
@@ -297,7 +297,7 @@ class _Parts(NamedTuple):
 
 
 def _split(url: str) -> _Parts | None:
-    """Takes an address apart; None where it is none: urlsplit alone drops line breaks in silence."""
+    """Takes an address apart; None if it is not an address: urlsplit alone silently drops line breaks."""
     if len(url) > MAX_TEXT or _UNFIT.search(url):
         return None
     try:

@@ -87,7 +87,7 @@ def received(connection: str, action: str, body: bytes, received_at: int) -> Rec
 
 
 def known_action(action: str) -> WebhookAction | None:
-    """The action of an address; None where it is none of ours."""
+    """Return the action of an address; None if the bridge has no such action."""
     try:
         return WebhookAction(action)
     except ValueError:
@@ -99,10 +99,10 @@ def id_of(body: bytes, subject: str) -> str:
 
     Args:
         body: JSON, JSON in a JSON string, or a form (URL-encoded or multipart).
-        subject: ``contact``, ``deal`` or ``product``; empty where it is not known.
+        subject: ``contact``, ``deal`` or ``product``; empty if it is not known.
 
     Returns:
-        The id, in the best of the places that have one; empty where none has.
+        The id, in the best of the places that have one; empty if none has.
     """
     fields = _fields(body)
     for place in _PLACES[subject]:
@@ -122,7 +122,7 @@ def _at(fields: Mapping[str, object], place: Place) -> object:
 
 
 def _id(value: object) -> str:
-    """An id as text: a whole number, or text that prints; empty where it is none."""
+    """An id as text: a whole number, or text that prints; empty if it is none."""
     if type(value) is int:
         return str(value)
     text = value.strip() if isinstance(value, str) else ""

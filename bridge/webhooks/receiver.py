@@ -79,7 +79,7 @@ class Receiver:
     """The webhook listener of all connections.
 
     Args:
-        keep: Returns once an event is safe; a BridgeError where it cannot be (``ledger.inbox.Inbox.keep``).
+        keep: Returns once an event is safe; a BridgeError if it cannot be (``ledger.inbox.Inbox.keep``).
         tokens: Connection's name -> its tokens.
         allow_from: Networks that may send; empty: any.
         trusted_proxies: Networks whose ``X-Forwarded-For`` is believed.
@@ -172,7 +172,7 @@ class Receiver:
         return web.Response(status=405, headers={"Allow": "GET, HEAD, POST"})
 
     def _address(self, path: str) -> _Address | None:
-        """Whose address it is, and for which action; None where it is nobody's.
+        """Whose address it is, and for which action; None if no connection has it.
 
         The token is looked for whatever the rest is, so that all that is not found takes the same time.
         """

@@ -112,7 +112,7 @@ def load_plan(
 
 
 def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
-    """What is wrong where a list and its query by id do not read the same of a record; None where they do.
+    """What is wrong where a list and its query by id do not read the same of a record; None if they do.
 
     One mapper serves both, and its fingerprint is that of the list's query: a field that only one of them
     reads would seem to change at the source whenever the other reads.
@@ -171,7 +171,7 @@ def make_listing(
 def _by_id_source(
     plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed
 ) -> ByIdSource | None:
-    """How single records of a stream are read; None where that is not configured."""
+    """How single records of a stream are read; None if that is not configured."""
     if stream not in plan.by_id_queries:
         return None
     mapper, per_request = plan.mappers[stream], plan.connection.salestrekker.ids_per_request

@@ -39,7 +39,7 @@ def ledger_path(settings: Settings) -> Path:
 
 
 def find_remains_of_lost_ledger(settings: Settings) -> Path | None:
-    """What a ledger has left beside its place, where it is not there any more; None where all is in order.
+    """What a ledger has left beside its place, if it is not there any more; None if all is in order.
 
     Its key's file, or its lock's: both are made with the first ledger, and stay when its file is lost.
     """
@@ -55,7 +55,7 @@ def ledger_key(settings: Settings, *, make: bool) -> bytes:
 
     Args:
         settings: The configuration.
-        make: Make the file where neither it nor a ledger is there yet.
+        make: Make the file if neither it nor a ledger is there yet.
     """
     if settings.ledger.key is not None:
         return derive_key(settings.ledger.key.get_secret_value())
@@ -71,14 +71,14 @@ def key_file(settings: Settings) -> Path:
 
 
 def dry_run_key(settings: Settings) -> bytes:
-    """The key for a dry run: the ledger's own, or a passing one where there is no ledger yet."""
+    """The key for a dry run: the ledger's own, or a passing one if there is no ledger yet."""
     if settings.ledger.key is None and read_revision(ledger_path(settings)) is None:
         return derive_key(secrets.token_hex())
     return ledger_key(settings, make=False)
 
 
 def make_keeping(settings: Settings) -> TextStorage | None:
-    """What seals and opens the ledger's text; None where there is no ledger yet, and so no key.
+    """What seals and opens the ledger's text; None if there is no ledger yet, and so no key.
 
     Raises:
         LedgerError: The key cannot be read.

@@ -68,7 +68,7 @@ class SchemaList:
 
     @property
     def paging_variable(self) -> Role | None:
-        """The argument that moves through the list; None where there is none."""
+        """The argument that moves through the list; None if there is none."""
         usable = [role for role in MOVERS if role in self.paging]
         if Role.CURSOR in usable and not self.has_page_info:
             usable.remove(Role.CURSOR)

@@ -155,7 +155,7 @@ class FieldCheck:
                 yield from self._opened(fragment.selection_set, on)
 
     def _condition(self, node: FragmentDefinitionNode | InlineFragmentNode, parent: ObjectType) -> ObjectType:
-        """The type that a fragment is on: its own if possible, else the one where it is used."""
+        """The type that a fragment is on: its own if possible, otherwise the one in which it is used."""
         if node.type_condition is None:
             return parent
         name = node.type_condition.name.value

@@ -154,7 +154,7 @@ def plain_shape() -> ApiShape:
 
 
 def _refused_before_first(place: int, paged: Paged) -> int:
-    """The page's place, from 0, where it is not to be answered with an error."""
+    """The page's place, from 0, if it is not to be answered with an error."""
     if place < 0 and paged.before_first is BeforeFirst.REFUSED:
         raise GraphQLError(f"page must be at least {paged.first}", extensions={"code": "BAD_USER_INPUT"})
     if place < 0 and paged.before_first is BeforeFirst.FAULT:
