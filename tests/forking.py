@@ -7,7 +7,7 @@ are shared. Half of the time of ``make test`` went into them. What is forked::
       ^                                                             │
       └── its number, and its status when it has ended ─────────────┘
 
-Commands at a terminal, ``make soak`` and the tests of the wheel begin with an interpreter of their own.
+``make soak`` and the tests of the wheel begin with an interpreter of their own.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ import io
 import json
 import os
 import pkgutil
+import pty
+import re
 import runpy
 import selectors
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from contextlib import suppress
 from functools import cache
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Forked", "fork"]
+__all__ = ["Forked", "at_a_terminal", "fork"]
 
 LIMIT = 2**20
 """Bytes that a line of a command's output may have."""
@@ -84,21 +87,61 @@ class Forked:
 
 async def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Forked:
     """Begin ``trakor-bridge`` with arguments, in a folder, with nothing but this environment."""
-    asked = json.dumps({"arguments": [*arguments], "folder": str(folder), "environment": {**environment}})
-    (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-    ours = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    (out, out_end), (err, err_end), nothing = os.pipe(), os.pipe(), os.open(os.devnull, os.O_RDONLY)
+    ends = (nothing, out_end, err_end)
     try:
-        ours.connect(_server())
-        body = asked.encode()
-        socket.send_fds(ours, [len(body).to_bytes(4, "big")], [out_end, err_end])
-        ours.sendall(body)
+        asking = _ask(arguments, folder, environment, ends)
     finally:
-        os.close(out_end)
-        os.close(err_end)
-    answers, writer = await asyncio.open_unix_connection(sock=ours, limit=LIMIT)
-    forked = Forked(int(await answers.readline()), await _reader(out), await _reader(err))
+        for end in ends:
+            os.close(end)
+    return await _forked(asking, await _reader(out), await _reader(err))
+
+
+async def at_a_terminal(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], columns: int
+) -> tuple[int, str]:
+    """Run ``trakor-bridge`` at a pseudo-terminal of its own.
+
+    Returns:
+        Its exit status, and what it showed, without colours.
+    """
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    try:
+        asking = _ask(arguments, folder, environment, (theirs,) * 3)
+    finally:
+        os.close(theirs)
+    forked = await _forked(asking, asyncio.StreamReader(), asyncio.StreamReader())
+    shown = await asyncio.to_thread(_all_of, ours)
+    return await forked.wait(), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "")
+
+
+def _ask(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], ends: Sequence[int]
+) -> socket.socket:
+    """Ask the server for a fork with these three as its standard streams."""
+    asked = {"arguments": [*arguments], "folder": str(folder), "environment": {**environment}}
+    body = json.dumps(asked).encode()
+    asking = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    asking.connect(_server())
+    socket.send_fds(asking, [len(body).to_bytes(4, "big")], [*ends])
+    asking.sendall(body)
+    return asking
+
+
+async def _forked(asking: socket.socket, out: asyncio.StreamReader, err: asyncio.StreamReader) -> Forked:
+    answers, writer = await asyncio.open_unix_connection(sock=asking, limit=LIMIT)
+    forked = Forked(int(await answers.readline()), out, err)
     forked.watching = asyncio.create_task(forked.watch(answers, writer))
     return forked
+
+
+def _all_of(terminal: int) -> str:
+    parts = []
+    with os.fdopen(terminal, "rb", buffering=0) as opened, suppress(OSError):  # the other end is closed
+        while part := opened.read(4096):
+            parts.append(part)
+    return b"".join(parts).decode()
 
 
 async def _reader(end: int) -> asyncio.StreamReader:
@@ -166,7 +209,7 @@ def serve(lifeline: socket.socket) -> dict[str, Any]:
 
 
 def _read_request(asking: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    head, ends, *_ = socket.recv_fds(asking, 4, 2)
+    head, ends, *_ = socket.recv_fds(asking, 4, 3)
     left, body = int.from_bytes(head, "big"), b""
     while len(body) < left:
         body += asking.recv(min(LARGEST, left - len(body)))
@@ -197,13 +240,12 @@ def _take_over(wanted: dict[str, Any], ends: Sequence[int]) -> None:
     os.environ.clear()
     os.environ.update(wanted["environment"])
     time.tzset()
-    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a device
-        os.dup2(nothing.fileno(), 0)
-    for place, end in enumerate(ends, 1):
+    for place, end in enumerate(ends):
         os.dup2(end, place)
         os.close(end)
     sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), "utf-8")  # noqa: SIM115
-    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), "utf-8")  # noqa: SIM115
+    output = open(1, "wb", closefd=False)  # noqa: SIM115
+    sys.stdout = io.TextIOWrapper(output, "utf-8", line_buffering=os.isatty(1))
     complaints = open(2, "wb", 0, closefd=False)  # noqa: SIM115
     sys.stderr = io.TextIOWrapper(complaints, "utf-8", "backslashreplace", write_through=True)
     sys.argv = ["trakor-bridge", *wanted["arguments"]]

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pty
-import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import forking
 from bridge.sandbox import Fault
-from processes import COMMAND, LONG
+from processes import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -124,20 +122,10 @@ class Story:
 
 async def at_a_terminal(folder: Path, *arguments: str) -> str:
     """What a command shows to somebody who sits at a terminal."""
-    ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, cwd=folder, stdout=theirs)
-    os.close(theirs)
-    shown = await asyncio.to_thread(_all_of, ours)
-    assert await asyncio.wait_for(process.wait(), LONG) in {0, 3}
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
-
-
-def _all_of(terminal: int) -> str:
-    parts = []
-    with os.fdopen(terminal, "rb", buffering=0) as opened, suppress(OSError):  # the other end is closed
-        while part := opened.read(4096):
-            parts.append(part)
-    return b"".join(parts).decode()
+    async with asyncio.timeout(LONG):
+        status, shown = await forking.at_a_terminal(arguments, folder, os.environ, 120)
+    assert status in {0, 3}
+    return shown
 
 
 def _listed(one: Mapping[str, Any]) -> Listed:

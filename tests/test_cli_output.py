@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pty
 import re
-import sys
-import termios
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +16,8 @@ from bridge.cli.demo import TerminalNarrator
 from bridge.cli.output import wrap
 from bridge.demo.run import next_steps
 from bridge.sandbox import Options, Sandbox, configuration
+from forking import at_a_terminal
+from processes import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -160,34 +159,8 @@ def _may_be_long(line: str) -> bool:
 
 
 async def _at_a_terminal(folder: Path, *command: str) -> list[str]:
-    """Run a command at a pseudo-terminal of so many columns; gives the lines that it shows."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, NARROW))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", *command),
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if name != "COLUMNS"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    shown = await asyncio.to_thread(_all_of, ours)
-    async with asyncio.timeout(30):
-        await process.wait()
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "").splitlines()
-
-
-def _all_of(terminal: int) -> str:
-    parts = []
-    with os.fdopen(terminal, "rb", buffering=0) as opened:
-        while True:
-            try:
-                part = opened.read(4096)
-            except OSError:  # what Linux says when the other end is closed
-                break
-            if not part:
-                break
-            parts.append(part)
-    return b"".join(parts).decode()
+    """Run a command at a terminal of so many columns; gives the lines that it shows."""
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    async with asyncio.timeout(LONG):
+        _, shown = await at_a_terminal(command, folder, environment, NARROW)
+    return shown.splitlines()
