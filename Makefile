@@ -15,10 +15,8 @@ UV    := build/lock/bin/uv
 AUDIT := build/audit/.ready
 SBOM  := dist/trakor-bridge.cdx.json
 
-# Two processes for each core: many tests wait for a daemon or a browser. With worksteal, neighbouring tests stay
-# in one process, so a module's fixtures are built once or twice only.
-WORKERS    := $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
-EVERY_CORE := -n $(WORKERS) --dist worksteal
+# With worksteal, neighbouring tests stay in one process, so a module's fixtures are built once or twice only.
+EVERY_CORE := -n logical --dist worksteal
 
 CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
@@ -27,7 +25,7 @@ SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint style types tests format audit licences sbom machine fuzz soak bench lock wheel test-wheel clean fresh-venv
+.PHONY: help demo test browser lint format audit licences sbom machine fuzz soak bench lock wheel test-wheel clean fresh-venv
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,10 +33,7 @@ help: ## list the targets
 demo: $(DEMO) ## try it: two simulated systems, backfills, the daemon; nothing to configure
 	@$(RUN)trakor-bridge demo
 
-test: style browser ## run everything that CI checks: lint, types, tests
-	@$(MAKE) --no-print-directory --jobs=2 types tests
-
-tests: $(DEV) ## run pytest on every core
+test: lint browser ## run everything that CI checks: lint, types, tests
 	$(RUN)pytest $(EVERY_CORE)
 
 # The status page is tested in a real browser: an installed one, else Debian's. If there is none, its tests
@@ -57,13 +52,9 @@ define risky
 	$(RUN)deptry tests bench tools --ignore DEP002,DEP004
 endef
 
-lint: style types ## run ruff, its formatter's check, mypy, bandit and deptry
-
-style: $(DEV) ## run ruff and its formatter's check
+lint: $(DEV) ## run ruff, its formatter's check, mypy, bandit and deptry
 	$(RUN)ruff check
 	$(RUN)ruff format --check
-
-types: $(DEV) ## run mypy, bandit and deptry
 	$(RUN)mypy
 	$(risky)
 
