@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from bridge.ledger.read_model import MARKS
 from bridge.ledger.schema import claims, feeds, history, links, namespaces, records, sweeps
 from bridge.names import Hasher
 from bridge.records import Stream
+from bridge.sandbox import Fault
 from bridge.settings import load
 from bridge.wiring.ledger import ledger_key, ledger_path
 
@@ -35,6 +37,10 @@ __all__ = [
     "Silent",
     "adds_up",
     "configuration_of",
+    "hold_reading_at",
+    "numbers",
+    "shown",
+    "stopped_at",
     "without",
     "write_configuration",
 ]
@@ -339,3 +345,40 @@ def without(bridge: Bridge, table: str) -> Iterator[None]:
     finally:
         with closing(sqlite3.connect(bridge.folder / "ledger.db")) as connection:
             connection.execute(f"ALTER TABLE away RENAME TO {table}")
+
+
+def numbers(report: Report, stream: Stream = Stream.CONTACTS, connection: str = "default") -> dict[str, int]:
+    found = report.connections[connection].streams[str(stream)]
+    assert adds_up(found)
+    return found
+
+
+def shown(report: Report, connection: str = "default") -> dict[str, int]:
+    """The numbers of both streams together, without the noughts."""
+    both = Counter(numbers(report, Stream.CONTACTS, connection)) + Counter(
+        numbers(report, Stream.PRODUCTS, connection)
+    )
+    return dict(both)
+
+
+def hold_reading_at(sandbox: Sandbox, offset: int) -> asyncio.Event:
+    """Let the page of contacts at this offset wait until the event is set."""
+    gate = asyncio.Event()
+    sandbox.salestrekker.faults.add(
+        Fault(kind="contacts", where=lambda one: one.content["variables"]["offset"] >= offset, gate=gate)
+    )
+    return gate
+
+
+async def stopped_at(bridge: Bridge, offset: int, *, broken: int = 0) -> Report:
+    """A backfill that is stopped when all before this offset is on disk, and nothing after it was read."""
+    sandbox, stop, watch = bridge.sandbox, asyncio.Event(), Silent(offset - broken)
+    gate = hold_reading_at(sandbox, offset)
+    running = asyncio.create_task(bridge.backfill(stop=stop, watch=watch))
+    async with asyncio.timeout(20):
+        await watch.reached.wait()
+    stop.set()
+    report = await running
+    gate.set()
+    sandbox.salestrekker.faults.clear()
+    return report

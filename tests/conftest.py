@@ -15,9 +15,11 @@ from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
+from checked import SMALL, Checked, configured
 from desk import Desk, Organisation, organisation
 from processes import commands
-from rigs import Rig, WatchedLedger
+from rigs import PRODUCTS, Rig, WatchedLedger, names
+from sending_service import LOANS, NAMES, SendingService
 from stories import Story
 
 if TYPE_CHECKING:
@@ -62,6 +64,18 @@ async def story(
 async def sandbox(start_sandbox: Callable[[Options], Awaitable[Sandbox]]) -> Sandbox:
     """Both systems, with 200 seeded contacts and 40 products."""
     return await start_sandbox(Options(contacts=200, products=40))
+
+
+@pytest.fixture
+async def small(start_sandbox: Callable[[Options], Awaitable[Sandbox]]) -> Sandbox:
+    """Both systems, with few records, for the tests of `check`."""
+    return await start_sandbox(SMALL)
+
+
+@pytest.fixture
+def checked(tmp_path: Path, small: Sandbox) -> Checked:
+    """The configuration of that sandbox, to be checked."""
+    return configured(tmp_path, small)
 
 
 @pytest.fixture
@@ -138,6 +152,19 @@ async def rig(
             yield rig
     finally:
         ledger.close()
+
+
+@pytest.fixture
+async def service(rig: Rig) -> AsyncIterator[SendingService]:
+    """Sending, with records of both streams pending."""
+    rig.trakor.latency = 0.001
+    await rig.want(names(NAMES))
+    await rig.want(names(LOANS, "Loan"), PRODUCTS)
+    service = SendingService(rig)
+    try:
+        yield service
+    finally:
+        await service.stop()
 
 
 @pytest.fixture(scope="module")

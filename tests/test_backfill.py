@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bridge.records import Stream
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Matching, Options, Sandbox
-from bridges import Bridge, Silent, adds_up, configuration_of
+from bridges import Bridge, hold_reading_at, numbers, shown, stopped_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from bridge.backfill import Report
     from bridges import Books
 
     Start = Callable[[Options], Awaitable[Sandbox]]
@@ -32,43 +31,8 @@ async def bridge(start_sandbox: Start, tmp_path: Path) -> Bridge:
     return Bridge(tmp_path, sandbox, {"contacts": {"page_size": 25}})
 
 
-def numbers(report: Report, stream: Stream = CONTACTS, connection: str = "default") -> dict[str, int]:
-    found = report.connections[connection].streams[str(stream)]
-    assert adds_up(found)
-    return found
-
-
-def shown(report: Report, connection: str = "default") -> dict[str, int]:
-    """The numbers of both streams together, without the noughts."""
-    both = Counter(numbers(report, CONTACTS, connection)) + Counter(numbers(report, PRODUCTS, connection))
-    return dict(both)
-
-
 def offsets(sandbox: Sandbox) -> list[int]:
     return [one.content["variables"]["offset"] for one in sandbox.salestrekker.traffic.of("contacts")]
-
-
-def hold_reading_at(sandbox: Sandbox, offset: int) -> asyncio.Event:
-    """Let the page of contacts at this offset wait until the event is set."""
-    gate = asyncio.Event()
-    sandbox.salestrekker.faults.add(
-        Fault(kind="contacts", where=lambda one: one.content["variables"]["offset"] >= offset, gate=gate)
-    )
-    return gate
-
-
-async def stopped_at(bridge: Bridge, offset: int, *, broken: int = 0) -> Report:
-    """A backfill that is stopped when all before this offset is on disk, and nothing after it was read."""
-    sandbox, stop, watch = bridge.sandbox, asyncio.Event(), Silent(offset - broken)
-    gate = hold_reading_at(sandbox, offset)
-    running = asyncio.create_task(bridge.backfill(stop=stop, watch=watch))
-    async with asyncio.timeout(20):
-        await watch.reached.wait()
-    stop.set()
-    report = await running
-    gate.set()
-    sandbox.salestrekker.faults.clear()
-    return report
 
 
 # All of it
@@ -559,80 +523,6 @@ async def test_another_map_makes_no_drift_and_no_second_party(bridge: Bridge) ->
     del bridge.changes["contacts.map"]["name"]
     await bridge.backfill()
     assert bridge.in_order().ids(CONTACTS, "delivered") >= delivered
-
-
-# Two connections
-
-
-async def test_two_pairs_of_organisations_are_kept_apart(start_sandbox: Start, tmp_path: Path) -> None:
-    here = await start_sandbox(Options(contacts=60, products=20))
-    there = await start_sandbox(Options(contacts=30, products=20, seed=2))
-    bridge = Bridge(tmp_path, here, others={"second": configuration_of(there, there, {})})
-    report = await bridge.backfill()
-    assert list(report.connections) == ["default", "second"]
-    assert (numbers(report)["read"], numbers(report, connection="second")["read"]) == (60, 30)
-    bridge.in_order()
-    assert len(there.trakor.parties) == numbers(report, connection="second")["created"]
-    there.trakor.freeze()
-    there.contacts.add("Zora Zimmer")
-    here.contacts.add("Zora Zimmer")
-    report = await bridge.backfill()
-    assert report.exit_status == 4
-    assert report.connections["default"].complete
-    assert not report.connections["second"].complete
-    assert bridge.in_order().ids(CONTACTS, "pending", connection="second") == {there.contacts.id_at(30)}
-
-
-async def test_two_sources_of_one_trakor_never_share_a_party_in_silence(
-    start_sandbox: Start, tmp_path: Path
-) -> None:
-    here = await start_sandbox(Options(contacts=0, products=0))
-    there = await start_sandbox(Options(contacts=0, products=0, seed=2))
-    people: list[tuple[str, dict[str, Any]]] = [
-        ("Ada Ashby", {"email": "ada@example.com"}),
-        ("Bea Brown", {"email": "bea@example.com"}),
-        ("Cem Cole", {}),
-    ]
-    for name, reach in people:
-        here.contacts.add(name, identity=f"here {name}", **reach)
-    there.contacts.add("ada ashby", email="ADA@example.com", identity="there Ada")
-    there.contacts.add("Bea Brown", email="other@example.com", identity="there Bea")
-    there.contacts.add("Cem Cole", identity="there Cem")
-    shared: dict[str, dict[str, object]] = {"trakor": {"scope": "the one Trakor"}}
-    bridge = Bridge(tmp_path, here, shared, {"second": configuration_of(there, here, shared)})
-    report = await bridge.backfill()
-    books = bridge.books
-    assert books.contact("there Ada", "second").merged_into == "here Ada Ashby"
-    assert books.contact("there Bea", "second").state == "delivered"
-    assert books.contact("there Cem", "second").state == "held: same-name"
-    assert sorted(here.trakor.parties.names()) == [
-        "Ada Ashby",
-        "Bea Brown",
-        "Bea Brown (other@example.com)",
-        "Cem Cole",
-    ]
-    assert len(there.trakor.parties) == 0
-    assert report.exit_status == 3
-
-
-async def test_a_stop_between_two_connections_leaves_the_second_for_later(
-    start_sandbox: Start, tmp_path: Path
-) -> None:
-    here = await start_sandbox(Options(contacts=60, products=20))
-    there = await start_sandbox(Options(contacts=30, products=20, seed=2))
-    bridge = Bridge(
-        tmp_path,
-        here,
-        changes={"contacts": {"page_size": 20}},
-        others={"second": configuration_of(there, there, {})},
-    )
-    report = await stopped_at(bridge, 40)
-    assert report.exit_status == 130
-    assert list(report.connections) == ["default"]
-    assert there.salestrekker.traffic.total == 0
-    report = await bridge.backfill()
-    assert report.exit_status == 3
-    assert len(there.trakor.parties) > 0
 
 
 # Between the two

@@ -3,86 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.checks import Check, pull, run
-from bridge.errors import Refused, UserError
+from bridge.checks import Check, run
 from bridge.ledger.open import lock_ledger, open_ledger
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox, configuration
 from bridge.sandbox.engine import Engine
 from bridge.sandbox.shapes import ShapeKind, offset_shape
 from bridge.settings import load
 from bridge.wiring.ledger import ledger_key
+from checked import SMALL, Checked, configured
 from desk import run_backfill
 from newcomer import Newcomer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     Start = Callable[[Options], Awaitable[Sandbox]]
-
-SMALL = Options(contacts=60, products=12)
-
-
-@dataclass
-class Checked:
-    """A folder with a configuration, and what a check of it says.
-
-    Attributes:
-        folder: Where config.toml is.
-        environ: The environment.
-    """
-
-    folder: Path
-    environ: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """The configuration."""
-        return (self.folder / "config.toml").read_text()
-
-    def change(self, old: str, new: str) -> None:
-        """Change the configuration."""
-        assert old in self.text
-        (self.folder / "config.toml").write_text(self.text.replace(old, new))
-
-    async def all(self, *, show: bool = False) -> dict[str, Check]:
-        """Every step by its name, in order."""
-        settings = load(self.folder / "config.toml", {})
-        async with asyncio.timeout(60):
-            steps = [
-                step async for step in run(settings, list(settings.connections), self.environ, show=show)
-            ]
-        assert len({step.name for step in steps}) == len(steps)
-        return {step.name: step for step in steps}
-
-    async def bad(self) -> dict[str, Check]:
-        """The steps that failed, without those that were not tried."""
-        steps = await self.all()
-        return {name: step for name, step in steps.items() if not step.ok and "not tried" not in step.detail}
-
-
-def configured(folder: Path, sandbox: Sandbox) -> Checked:
-    source, trakor, rest = configuration(sandbox).partition("[trakor]")
-    (folder / "config.toml").write_text(f"{source}requests_per_minute = 60000\n\n{trakor}{rest}")
-    return Checked(folder)
-
-
-@pytest.fixture
-async def small(start_sandbox: Start) -> Sandbox:
-    return await start_sandbox(SMALL)
-
-
-@pytest.fixture
-def checked(tmp_path: Path, small: Sandbox) -> Checked:
-    return configured(tmp_path, small)
-
 
 # -- a newcomer -----------------------------------------------------------------------------------
 
@@ -543,53 +484,6 @@ async def test_a_schema_that_fails_for_the_moment_is_not_taken_for_switched_off(
     small.salestrekker.faults.add(Fault(kind="__schema", status=503, times=None))
     bad = await checked.bad()
     assert "503" in bad["salestrekker.schema"].detail
-
-
-# -- the schema, saved ----------------------------------------------------------------------------
-
-
-async def saved(checked: Checked) -> Path:
-    settings = load(checked.folder / "config.toml", {})
-    return await pull(settings, settings.connections["default"], "2026-11-22 10:00 UTC")
-
-
-async def test_the_schema_is_saved_beside_the_queries_and_compared_from_then_on(checked: Checked) -> None:
-    path = await saved(checked)
-    assert path == checked.folder / "queries" / "schema.graphql"
-    assert "as saved in schema.graphql" in (await checked.all())["salestrekker.schema"].detail
-    path.write_text(path.read_text().replace("isActive: Boolean", "isActive: String"))
-    bad = await checked.bad()
-    assert "Contact.isActive was String and is Boolean" in bad["salestrekker.schema"].detail
-    assert bad["salestrekker.schema"].advice.endswith("trakor-bridge schema pull")
-    await saved(checked)
-    path.write_text(path.read_text().replace("suiteNumber: String", "suite: String"))
-    steps = await checked.all()
-    assert steps["salestrekker.schema"].ok
-    assert "2 lines differ" in steps["salestrekker.schema"].detail
-
-
-async def test_a_file_that_somebody_else_made_is_not_written_over(checked: Checked) -> None:
-    (checked.folder / "queries").mkdir()
-    file = checked.folder / "queries" / "schema.graphql"
-    file.write_text("type Query { mine: Int }")
-    with pytest.raises(UserError, match="not overwritten"):
-        await saved(checked)
-    assert file.read_text() == "type Query { mine: Int }"
-
-
-async def test_where_the_schema_is_not_given_nothing_is_saved(start_sandbox: Start, tmp_path: Path) -> None:
-    checked = configured(tmp_path, await start_sandbox(Options(contacts=0, products=0, introspection=False)))
-    with pytest.raises(Refused, match="introspection is switched off"):
-        await saved(checked)
-    assert not (tmp_path / "queries").exists()
-
-
-async def test_a_folder_that_cannot_be_written_to_is_told(checked: Checked) -> None:
-    (checked.folder / "queries").write_text("a file in its place")
-    with pytest.raises(UserError, match="cannot be written"):
-        await saved(checked)
-    (checked.folder / "queries").unlink()
-    shutil.rmtree(checked.folder / "queries", ignore_errors=True)
 
 
 # -- Trakor ---------------------------------------------------------------------------------------
