@@ -10,7 +10,7 @@ the type alone says what to do::
     ├── Refused        pause the whole flow and lose nothing: every later request would fail likewise
     ├── Rejected       this one record will never be taken as it is; its neighbours go on
     └── UserError      a person must act: shown without a traceback, says what to do
-        ├── ConfigurationError   all faults of the configuration at once, each with its place
+        ├── ConfigurationError   all errors of the configuration at once, each with its place
         ├── LedgerError          the ledger cannot be used as it is: newer, held by another, wrong key
         │   └── LedgerReplacedError   it is not the file any more that was opened: the process ends
         └── QueryFileError       a query document or a map cannot be used: file, place, advice
@@ -163,12 +163,12 @@ class ConfigurationError(UserError):
     """The configuration cannot be used.
 
     Args:
-        faults: Each fault as one sentence that begins with its place.
+        errors: Each fault as one sentence that begins with its place.
     """
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = tuple(faults)
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
 
 
 class LedgerError(UserError):

@@ -26,12 +26,12 @@ def load(folder: Path, text: str = PAIR, **environ: str) -> Settings:
     return settings.load(file, {f"TRAKOR_BRIDGE_{name}": value for name, value in environ.items()})
 
 
-def faults(folder: Path, text: str = PAIR, **environ: str) -> tuple[str, ...]:
+def errors_of(folder: Path, text: str = PAIR, **environ: str) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as caught:
         load(folder, text, **environ)
-    return caught.value.faults
+    return caught.value.errors
 
 
-def fault(folder: Path, text: str = PAIR, **environ: str) -> str:
-    (only,) = faults(folder, text, **environ)
+def only_error(folder: Path, text: str = PAIR, **environ: str) -> str:
+    (only,) = errors_of(folder, text, **environ)
     return only

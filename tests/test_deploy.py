@@ -26,7 +26,7 @@ from bridge.delivery.sender import LAST_ANSWERS
 from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import parse_duration
-from bridge.settings.keys import document_keys, variable
+from bridge.settings.keys import document_keys, variable_name
 from bridge.settings.model import Document, WebhooksSettings
 from bridges import configuration_of, write_configuration
 from documentation import misuse, section, tables
@@ -44,7 +44,7 @@ DATA = "/data"
 STOPS_WITHIN = 10
 """Seconds, in which the daemon ends by itself."""
 
-KEYS = {variable(path) for path in document_keys(Document)}
+KEYS = {variable_name(path) for path in document_keys(Document)}
 LISTENER = WebhooksSettings()
 
 

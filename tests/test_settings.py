@@ -12,13 +12,13 @@ from bridge import settings
 from bridge.errors import ConfigurationError
 from bridge.records import Policy, Stream
 from bridge.settings import Crontab, Every, validation_errors
-from configurations import PAIR, SOURCE, TARGET, TOKEN, fault, faults, load
+from configurations import PAIR, SOURCE, TARGET, TOKEN, errors_of, load, only_error
 
 
 @pytest.fixture
-def everything_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def everything_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each announced feature were there: what the model says can be seen alone."""
-    monkeypatch.setattr(validation_errors, "NOT_BUILT_YET_SCHEMES", {})
+    monkeypatch.setattr(validation_errors, "UNSUPPORTED_SCHEMES", {})
 
 
 # Where it is found, and what wins
@@ -45,7 +45,7 @@ def test_a_named_file_that_is_missing_is_a_fault_whatever_the_environment_says(
     )
     with pytest.raises(ConfigurationError) as caught:
         settings.load(None if by_variable else file, environ)
-    (only,) = caught.value.faults
+    (only,) = caught.value.errors
     assert only.startswith("other.toml: there is no configuration")
     assert str(file) in only
     assert "trakor-bridge sandbox" in only
@@ -75,7 +75,7 @@ def test_without_file_and_environment_one_fault_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError) as caught:
         settings.load(None, {})
-    (only,) = caught.value.faults
+    (only,) = caught.value.errors
     assert str(tmp_path / "config.toml") in only
     assert "config.example.toml" in only
 
@@ -86,8 +86,8 @@ def test_an_environment_that_says_half_is_told_the_other_half_and_where_a_file_w
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError) as caught:
         settings.load(None, {"TRAKOR_BRIDGE_TRAKOR__URL": "https://trakor.example"})
-    places = [text.rsplit(": ", 1)[0] for text in caught.value.faults[1:]]
-    assert caught.value.faults[0].startswith("config.toml: there is no configuration")
+    places = [text.rsplit(": ", 1)[0] for text in caught.value.errors[1:]]
+    assert caught.value.errors[0].startswith("config.toml: there is no configuration")
     assert places == [
         "environment: TRAKOR_BRIDGE_SALESTREKKER__API_KEY",
         "environment: TRAKOR_BRIDGE_TRAKOR__API_KEY",
@@ -109,7 +109,7 @@ def test_the_environment_comes_before_the_file_key_by_key(tmp_path: Path) -> Non
     assert trakor.api_key.get_secret_value() == "sk_live_1"
 
 
-@pytest.mark.usefixtures("everything_built")
+@pytest.mark.usefixtures("everything_supported")
 def test_every_kind_of_value_can_come_from_the_environment(tmp_path: Path) -> None:
     loaded = load(
         tmp_path,
@@ -205,9 +205,9 @@ def test_identifiers_come_from_the_environment_too(
     ],
 )
 def test_identifiers_that_are_none_are_refused(tmp_path: Path, written: str, says: str) -> None:
-    only = fault(tmp_path, f"{PAIR}[contacts.map]\nsame_as = {written}\n")
+    only = only_error(tmp_path, f"{PAIR}[contacts.map]\nsame_as = {written}\n")
     assert only.startswith(f"config.toml: contacts.map.same_as: {says}")
-    assert fault(tmp_path, CONTACTS__MAP__SAME_AS='{"email": 1}').startswith(
+    assert only_error(tmp_path, CONTACTS__MAP__SAME_AS='{"email": 1}').startswith(
         "environment: TRAKOR_BRIDGE_CONTACTS__MAP__SAME_AS: must be text"
     )
 
@@ -219,7 +219,7 @@ def test_what_is_kept_and_how_long_an_unanswered_name_waits_can_be_chosen(tmp_pa
     assert (chosen.ledger.keep, chosen.connections["default"].trakor.unanswered_wait) == ("hashes", 0.0)
 
 
-@pytest.mark.usefixtures("everything_built")
+@pytest.mark.usefixtures("everything_supported")
 def test_two_tokens_come_from_the_environment_as_json_or_from_two_lines_of_a_file(tmp_path: Path) -> None:
     other = "u" * 32
     (tmp_path / "tokens").write_text(f"{TOKEN}\n{other}\n")
@@ -307,7 +307,7 @@ def test_the_ledger_is_relative_to_the_configuration(tmp_path: Path, url: str, p
     assert ledger.key is None
 
 
-@pytest.mark.usefixtures("everything_built")
+@pytest.mark.usefixtures("everything_supported")
 def test_a_ledger_on_postgresql_has_no_path_and_only_its_password_is_a_secret(tmp_path: Path) -> None:
     loaded = load(tmp_path, PAIR + '[ledger]\nurl = "postgresql://me:hunter2@db.example/bridge"\n')
     assert loaded.ledger.path is None
@@ -349,7 +349,7 @@ def test_long_durations(tmp_path: Path, text: str) -> None:
     )
 
 
-@pytest.mark.usefixtures("everything_built")
+@pytest.mark.usefixtures("everything_supported")
 @pytest.mark.parametrize(
     ("line", "meant"),
     [
@@ -410,16 +410,16 @@ def test_a_secret_file_that_cannot_be_used_is_one_fault_at_its_key(
 ) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
-    only = fault(tmp_path, f'[salestrekker]\napi_key_file = "{name}"\n' + TARGET)
+    only = only_error(tmp_path, f'[salestrekker]\napi_key_file = "{name}"\n' + TARGET)
     assert only.startswith("config.toml: salestrekker.api_key_file: ")
     assert says in only
 
 
 def test_a_secret_and_its_file_together_are_a_fault_across_file_and_environment_too(tmp_path: Path) -> None:
-    assert fault(tmp_path, PAIR + 'api_key_file = "x"\n').startswith(
+    assert only_error(tmp_path, PAIR + 'api_key_file = "x"\n').startswith(
         "config.toml: trakor.api_key_file: stands beside"
     )
-    assert fault(tmp_path, TRAKOR__API_KEY_FILE="x").startswith(
+    assert only_error(tmp_path, TRAKOR__API_KEY_FILE="x").startswith(
         "environment: TRAKOR_BRIDGE_TRAKOR__API_KEY_FILE: stands beside api_key"
     )
 
@@ -427,7 +427,7 @@ def test_a_secret_and_its_file_together_are_a_fault_across_file_and_environment_
 def test_a_wrong_secret_from_a_file_is_blamed_on_the_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("two words")
     text = SOURCE + TARGET.replace('api_key = "sk_live_1"', 'api_key_file = "secret"')
-    assert fault(tmp_path, text).startswith("config.toml: trakor.api_key_file: must not hold spaces")
+    assert only_error(tmp_path, text).startswith("config.toml: trakor.api_key_file: must not hold spaces")
 
 
 # Several connections
@@ -456,7 +456,7 @@ def test_the_main_file_needs_no_pair_where_others_have_one(tmp_path: Path) -> No
 
 
 def test_half_a_pair_in_the_main_file_is_missing_the_other_half(tmp_path: Path) -> None:
-    assert [text.split(":")[1] for text in faults(north(tmp_path), DIR + SOURCE)] == [
+    assert [text.split(":")[1] for text in errors_of(north(tmp_path), DIR + SOURCE)] == [
         " trakor.url",
         " trakor.api_key",
     ]
@@ -471,7 +471,7 @@ def test_a_secret_file_is_relative_to_the_file_that_names_it(tmp_path: Path) -> 
 def test_faults_of_all_files_come_together_each_with_its_file(tmp_path: Path) -> None:
     north(tmp_path, PAIR + "[contacts.map]\nname = 5\n[ledger]\n[webhooks]\nhost = 1\n")
     north(tmp_path, "a = [", "south.toml")
-    found = faults(tmp_path, DIR + PAIR + "timeout = 5\n")
+    found = errors_of(tmp_path, DIR + PAIR + "timeout = 5\n")
     assert {re.sub(r": (must|is|line).*", "", text) for text in found} == {
         "config.toml: trakor.timeout",
         "connections.d/north.toml: contacts.map.name",
@@ -483,13 +483,13 @@ def test_faults_of_all_files_come_together_each_with_its_file(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["default.toml", "North.toml", "a b.toml", "-a.toml", "ü.toml"])
 def test_a_connection_has_a_plain_name(tmp_path: Path, name: str) -> None:
-    only = fault(north(tmp_path, name=name), DIR)
+    only = only_error(north(tmp_path, name=name), DIR)
     assert only.startswith(f"connections.d/{name}: the file names the connection: use lower-case letters")
 
 
 def test_a_folder_of_connections_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     assert (
-        fault(tmp_path, DIR + PAIR)
+        only_error(tmp_path, DIR + PAIR)
         == "config.toml: connections_dir: cannot be read: No such file or directory"
     )
 
@@ -506,4 +506,6 @@ def test_one_trakor_organisation_takes_two_connections_only_in_one_scope(
     if good:
         assert {each.scope for each in load(tmp_path, text).connections.values()} == {"a"}
     else:
-        assert fault(tmp_path, text).startswith("connections.d/north.toml: trakor.scope: must be the same as")
+        assert only_error(tmp_path, text).startswith(
+            "connections.d/north.toml: trakor.scope: must be the same as"
+        )

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bridge import settings
 from bridge.errors import ConfigurationError
 from bridge.settings.keys import Path as KeyPath
-from bridge.settings.keys import document_keys, dotted, variable
+from bridge.settings.keys import document_keys, dotted, variable_name
 from bridge.settings.model import Document
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def refusal(file: Path | None, environ: Mapping[str, str] | None = None) -> Conf
         error = refused
     else:
         return None
-    assert error.faults
-    assert all(": " in fault and len(fault) < 1000 for fault in error.faults[:100])
-    assert all(fault.isprintable() for fault in error.faults)
+    assert error.errors
+    assert all(": " in fault and len(fault) < 1000 for fault in error.errors[:100])
+    assert all(fault.isprintable() for fault in error.errors)
     assert chain(error) == [error], "a library's error hangs on ours, and its input with it"
     return error
 
@@ -103,7 +103,7 @@ def test_no_value_of_any_kind_under_any_key_shows_or_breaks_anything(tmp_path: P
         error = refusal(write(tmp_path, toml(nested(path, wrong))))
         assert error is not None, "the rest is missing"
         texts = [
-            fault for fault in error.faults if not fault.startswith(f"config.toml: {dotted(path)}.canary")
+            fault for fault in error.errors if not fault.startswith(f"config.toml: {dotted(path)}.canary")
         ]
         assert "canary5f0c" not in "\n".join(texts)
         if not (isinstance(wrong, dict) and CANARY in wrong):  # an unknown key has to be named
@@ -121,7 +121,7 @@ def test_nor_does_any_variable_of_the_environment(tmp_path: Path, path: KeyPath)
         "1" * 5000,
     ]
     for value in [*values, "", "null", "NaN", '{"a": ' * 600 + "1" + "}" * 600, "\udcff" + CANARY]:
-        error = refusal(write(tmp_path, "a = 1"), {variable(path): value})
+        error = refusal(write(tmp_path, "a = 1"), {variable_name(path): value})
         assert error is not None
         assert "canary5f0c" not in shown(error)
 
@@ -216,7 +216,7 @@ JSON = st.recursive(
 def test_any_text_or_json_in_any_variable_is_good_or_refused(
     tmp_path: Path, path: KeyPath, value: str
 ) -> None:
-    refusal(write(tmp_path, EXAMPLE), {variable(path): value})
+    refusal(write(tmp_path, EXAMPLE), {variable_name(path): value})
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -227,7 +227,7 @@ def test_any_text_or_json_in_any_variable_is_good_or_refused(
 @example("x" * 100_000)
 def test_a_variable_of_any_name_is_refused(tmp_path: Path, name: str) -> None:
     error = refusal(write(tmp_path, EXAMPLE), {f"TRAKOR_BRIDGE_{name}": "1"})
-    known = {variable(path).removeprefix("TRAKOR_BRIDGE_") for path in KEYS}
+    known = {variable_name(path).removeprefix("TRAKOR_BRIDGE_") for path in KEYS}
     assert (error is None) <= (name in known | {"CONFIG"})
 
 
@@ -273,8 +273,8 @@ def test_a_great_many_faults_are_cut_short_in_good_time(tmp_path: Path) -> None:
     error = refusal(file)
     assert time.process_time() - begin < 10
     assert error is not None
-    assert len(error.faults) == 101
-    assert error.faults[-1] == "… and more: mend these first"
+    assert len(error.errors) == 101
+    assert error.errors[-1] == "… and more: mend these first"
 
 
 def directory(file: Path) -> None:
@@ -295,7 +295,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]
     make(file)
     error = refusal(file)
     assert error is not None
-    assert error.faults[0].startswith("config.toml: cannot be read: ")
+    assert error.errors[0].startswith("config.toml: cannot be read: ")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "not/there/config.toml", "", "a\nb\x1b[31m"])
@@ -319,7 +319,7 @@ def test_files_of_connections_that_are_none_are_refused(tmp_path: Path) -> None:
     (folder / "a\nb.toml").write_text("x = 1")
     error = refusal(write(tmp_path, 'connections_dir = "connections.d"'))
     assert error is not None
-    assert {fault.split(": ")[0] for fault in error.faults} == {
+    assert {fault.split(": ")[0] for fault in error.errors} == {
         "connections.d/folder.toml",
         "connections.d/binary.toml",
         "connections.d/a\\nb.toml",

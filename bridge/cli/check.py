@@ -90,7 +90,7 @@ def _check(
     try:
         session = begin(config, connection, log_level or "error", log_format)
     except ConfigurationError as error:
-        found = [Check("configuration", ok=False, detail=fault) for fault in error.faults]
+        found = [Check("configuration", ok=False, detail=message) for message in error.errors]
         for one in found:
             tell(one)
         status, then = UNUSABLE, ""

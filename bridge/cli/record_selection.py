@@ -192,9 +192,9 @@ def parse_since(text: str | None) -> int:
 
 def _timestamp(text: str, now: int) -> int | None:
     """The time before this duration, or the time itself; None if the text is neither."""
-    from bridge.settings.values import seconds_of  # noqa: PLC0415 - see the package
+    from bridge.settings.values import seconds_or_none  # noqa: PLC0415 - see the package
 
-    seconds = seconds_of(text)
+    seconds = seconds_or_none(text)
     try:
         if seconds is not None:
             return now - round(seconds * 1000)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bridge.settings.values import fault, parse_duration
+from bridge.settings.values import invalid_value, parse_duration
 
 __all__ = ["Crontab", "Every", "Timing", "parse_timing", "per_day"]
 
@@ -69,12 +69,12 @@ class _Field:
     def _item(self, item: str) -> range:
         match = _ITEM.fullmatch(item)
         if match is None or (match[1] == "*" and match[2]):
-            raise self._fault()
+            raise self._out_of_range()
         start = self.least if match[1] == "*" else self._number(match[1])
         end = self._end(match[1], match[2], stepped=match[3] is not None, start=start)
         step = int(match[3] or 1)
         if start > end or step < 1:
-            raise self._fault()
+            raise self._out_of_range()
         return range(start, end + 1, step)
 
     def _end(self, first: str, last: str | None, *, stepped: bool, start: int) -> int:
@@ -86,11 +86,13 @@ class _Field:
         if text in self.names:
             return self.names.index(text) + self.least
         if not text.isdecimal() or not self.least <= int(text) <= self.most:
-            raise self._fault()
+            raise self._out_of_range()
         return int(text)
 
-    def _fault(self) -> Exception:
-        return fault(f"must be a crontab line: its {self.name} must be * or {self.least} to {self.most}")
+    def _out_of_range(self) -> Exception:
+        return invalid_value(
+            f"must be a crontab line: its {self.name} must be * or {self.least} to {self.most}"
+        )
 
 
 _FIELDS = (
@@ -107,15 +109,15 @@ def parse_timing(value: object) -> Timing:
     if isinstance(value, Every | Crontab):
         return value
     if not isinstance(value, str) or len(value) > 200:  # noqa: PLR2004 - longer is no crontab line
-        raise fault(_EXPECTED)
+        raise invalid_value(_EXPECTED)
     fields = value.lower().split()
     if len(fields) == len(_FIELDS):
         return _crontab(fields)
     if len(fields) != 1 or not value[:1].isdecimal():
-        raise fault(_EXPECTED)
+        raise invalid_value(_EXPECTED)
     seconds = parse_duration(value)
     if not _MIN_INTERVAL <= seconds <= _MAX_INTERVAL:
-        raise fault('must be an interval from "1s" to "31d"')
+        raise invalid_value('must be an interval from "1s" to "31d"')
     return Every(seconds)
 
 
@@ -125,9 +127,11 @@ def _crontab(fields: list[str]) -> Crontab:
     )
     minute, hour, day, month, weekday = fields
     if day != "*" and weekday != "*":
-        raise fault("must not restrict both the day of the month and the weekday: give * for one of them")
+        raise invalid_value(
+            "must not restrict both the day of the month and the weekday: give * for one of them"
+        )
     if all(min(days) > _MONTH_DAYS[month_number - 1] for month_number in months):
-        raise fault("must be a crontab line for a day that exists")
+        raise invalid_value("must be a crontab line for a day that exists")
     if any(sign.isalpha() for sign in month):
         month = ",".join(str(number) for number in sorted(months))
     if weekday != "*":

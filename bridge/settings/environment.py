@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
-from bridge.settings.keys import DEPTH, ENV_PREFIX, Path, holds_table, nearest, secret_keys, shown, variable
+from bridge.settings.keys import (
+    DEPTH,
+    ENV_PREFIX,
+    Path,
+    holds_table,
+    nearest_key,
+    printable,
+    secret_keys,
+    variable_name,
+)
 from bridge.settings.model import Document
 
 if TYPE_CHECKING:
@@ -22,24 +31,24 @@ if TYPE_CHECKING:
 
     from bridge.settings.sources import ConfigurationSource
 
-__all__ = ["lay_over"]
+__all__ = ["apply_environment"]
 
 
 class _Variables(BaseSettings, Document):  # type: ignore[misc]  # its config has more keys, that is all
     """The main document for pydantic-settings, which reads from it which keys hold lists or numbers."""
 
 
-def lay_over(
+def apply_environment(
     source: ConfigurationSource, environ: Mapping[str, str], known: Mapping[Path, FieldInfo]
 ) -> None:
-    """Puts the values of the environment over those of a file; faults go to the source.
+    """Puts the values of the environment over those of a file; errors go to the source.
 
     Args:
         source: The main document; changed in place.
         environ: Variables that begin with the prefix. Lists and tables are JSON.
         known: The keys that there are.
     """
-    secrets = {variable(path): path for path in secret_keys(known)}
+    secrets = {variable_name(path): path for path in secret_keys(known)}
     tables = {path for path, field in known.items() if holds_table(field)}
     reader = EnvSettingsSource(
         _Variables, case_sensitive=False, env_prefix=ENV_PREFIX.lower(), env_nested_delimiter="__"
@@ -47,14 +56,15 @@ def lay_over(
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):
         path = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
         if name == name.upper() and (path in tables or path[:-1] in tables):
-            _set(source, path if path in tables else path[:-1], path, environ[name], name)
+            _set_table_key(source, path if path in tables else path[:-1], path, environ[name], name)
             continue
         if not _is_known(name, path, known):
-            source.faults.append(_unknown(name, path, known))
+            source.errors.append(_unknown_key_error(name, path, known))
             continue
-        fragment = _nested(path, environ[name]) if name in secrets else _read(reader, name, environ[name])
+        value = environ[name]
+        fragment = _nested(path, value) if name in secrets else _parse_variable(reader, name, value)
         if fragment is None:
-            source.faults.append(f'environment: {name}: must be JSON, such as ["a", "b"] or {{"key": 1}}')
+            source.errors.append(f'environment: {name}: must be JSON, such as ["a", "b"] or {{"key": 1}}')
         else:
             _merge(source, source.data, fragment, (), name)
 
@@ -64,11 +74,12 @@ def _is_known(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> bool:
     return name == name.upper() and any(key[: len(path)] == path for key in known)
 
 
-def _unknown(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> str:
-    return f"environment: {shown(name)}: is not a known key; the nearest is {variable(nearest(path, known))}"
+def _unknown_key_error(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> str:
+    nearest = variable_name(nearest_key(path, known))
+    return f"environment: {printable(name)}: is not a known key; the nearest is {nearest}"
 
 
-def _set(source: ConfigurationSource, key: Path, path: Path, value: str, name: str) -> None:
+def _set_table_key(source: ConfigurationSource, key: Path, path: Path, value: str, name: str) -> None:
     """A key that takes a text, or a table of texts in JSON; or one entry of such a table."""
     table: dict[str, object] = source.data
     for part in key[:-1]:
@@ -77,14 +88,14 @@ def _set(source: ConfigurationSource, key: Path, path: Path, value: str, name: s
             table[part] = inner = {}
         table = inner
     if path == key:
-        table[key[-1]] = _json_table(value)
+        table[key[-1]] = _parse_table(value)
     else:
         before = table.get(key[-1])
         table[key[-1]] = {**(before if isinstance(before, dict) else {}), path[-1]: value}
     source.variables[key] = name
 
 
-def _json_table(value: str) -> object:
+def _parse_table(value: str) -> object:
     """A table in JSON; any other text, an expression that makes an object among them, as it is."""
     try:
         found = json.loads(value) if value.lstrip().startswith("{") else value
@@ -99,7 +110,7 @@ def _nested(path: Path, value: str) -> dict[str, object]:
     return {table: {key: value}}
 
 
-def _read(reader: EnvSettingsSource, name: str, value: str) -> dict[str, object] | None:
+def _parse_variable(reader: EnvSettingsSource, name: str, value: str) -> dict[str, object] | None:
     """One variable as a fragment of the document; None if it should have been JSON."""
     reader.env_vars = {name.lower(): value}
     try:

@@ -25,11 +25,11 @@ __all__ = [
     "dotted",
     "holds_list",
     "holds_table",
-    "nearest",
+    "nearest_key",
     "nearest_table",
+    "printable",
     "secret_keys",
-    "shown",
-    "variable",
+    "variable_name",
 ]
 
 Path: TypeAlias = tuple[str, ...]
@@ -72,15 +72,15 @@ def holds_table(field: FieldInfo) -> bool:
 
 def dotted(path: Path) -> str:
     """A key as messages name it: printable and short, whatever it was called."""
-    return ".".join(shown(part) for part in path)
+    return ".".join(printable(part) for part in path)
 
 
-def variable(path: Path) -> str:
+def variable_name(path: Path) -> str:
     """The environment variable of a key."""
     return ENV_PREFIX + "__".join(path).upper()
 
 
-def nearest(path: Path, known: Collection[Path]) -> Path:
+def nearest_key(path: Path, known: Collection[Path]) -> Path:
     """The known key that an unknown one was most likely meant to be; first among those of its table."""
     siblings = {other[-1]: other for other in known if other[:-1] == path[:-1]}
     match = difflib.get_close_matches(path[-1][:_CLIP], siblings, n=1, cutoff=0.6)
@@ -99,7 +99,7 @@ def nearest_table(path: Path, known: Collection[Path]) -> str:
     return match[0] if match and tables[match[0]] else ""
 
 
-def shown(name: str, limit: int = _CLIP) -> str:
+def printable(name: str, limit: int = _CLIP) -> str:
     """A name that the user gave, fit for one line of a message."""
     text = name if name.isprintable() else name.encode("ascii", "backslashreplace").decode()
     text = text if text.isprintable() else repr(text)[1:-1]

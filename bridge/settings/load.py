@@ -4,7 +4,7 @@
 
     config.toml ── sources ──┐                      connections.d/*.toml ── sources ──┐
                              ├──> Source ──> secrets from X_file ──> unbuilt ──> model ──> Settings
-    TRAKOR_BRIDGE_… ── environment ──┘         (each step adds its faults to the source)
+    TRAKOR_BRIDGE_… ── environment ──┘         (each step adds its errors to the source)
 
 The one exception that leaves here, ``ConfigurationError``, is raised outside of every ``except``:
 a pydantic error as its context would put the inputs, secrets among them, into the traceback.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bridge.errors import ConfigurationError
-from bridge.settings.keys import ENV_PREFIX, FILE_SUFFIX, MAX_PATH, document_keys, dotted, shown
+from bridge.settings.keys import ENV_PREFIX, FILE_SUFFIX, MAX_PATH, document_keys, dotted, printable
 from bridge.settings.model import (
     ConnectionDocument,
     ConnectionSettings,
@@ -32,7 +32,7 @@ from bridge.settings.model import (
     Settings,
 )
 from bridge.settings.sources import ConfigurationSource, read_secrets, read_toml
-from bridge.settings.validation_errors import unbuilt_faults, validation_faults
+from bridge.settings.validation_errors import describe_validation_errors, find_unsupported_values
 from bridge.settings.values import sqlite_file
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ CONFIG_VARIABLE = "TRAKOR_BRIDGE_CONFIG"
 DEFAULT_FILE = "config.toml"
 DEFAULT_CONNECTION = "default"
 
-MAX_FAULTS = 100
+MAX_ERRORS = 100
 """More than anyone mends in one go: keeps a file of nonsense from filling the screen."""
 
 _REQUIRED = (("trakor", "url"), ("trakor", "api_key"))
@@ -69,9 +69,9 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     others = _connection_sources(main)
     document = _main_document(main, others)
     connections = _connections(main, document, others)
-    faults = [fault for source in (main, *others.values()) for fault in source.faults]
-    if document is None or faults:
-        raise ConfigurationError(_limited(faults))
+    errors = [error for source in (main, *others.values()) for error in source.errors]
+    if document is None or errors:
+        raise ConfigurationError(_limit_errors(errors))
     return Settings(
         folder=main.folder,
         connections=MappingProxyType(connections),
@@ -87,26 +87,26 @@ def _main_source(path: Path | None, environ: Mapping[str, str]) -> Configuration
     """The main file with the environment over it."""
     named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     file = (named or Path(DEFAULT_FILE)).absolute()  # not resolved: a mounted file can be a link elsewhere
-    source = ConfigurationSource(label=shown(file.name), folder=file.parent, main=True)
+    source = ConfigurationSource(label=printable(file.name), folder=file.parent, main=True)
     source.exists = os.path.lexists(file)
     if source.exists:
-        source.data, source.faults = read_toml(file, source.label)
+        source.data, source.errors = read_toml(file, source.label)
     elif named is not None:
-        source.faults.append(_no_file(file))
-    source.readable = not source.faults
+        source.errors.append(_missing_file_error(file))
+    source.readable = not source.errors
     ours = {
         name: environ[name] for name in environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE
     }
     if ours:
-        from bridge.settings.environment import lay_over  # noqa: PLC0415 - see there: costs 60 ms
+        from bridge.settings.environment import apply_environment  # noqa: PLC0415 - see there: costs 60 ms
 
-        lay_over(source, ours, document_keys(Document))
+        apply_environment(source, ours, document_keys(Document))
     return source
 
 
-def _no_file(file: Path) -> str:
+def _missing_file_error(file: Path) -> str:
     return (
-        f"{shown(file.name)}: there is no configuration to be read at {shown(str(file), MAX_PATH)}:"
+        f"{printable(file.name)}: there is no configuration to be read at {printable(str(file), MAX_PATH)}:"
         " `trakor-bridge init` writes one,"
         " or copy config.example.toml there and fill it in,"
         f" name another file with --config or {CONFIG_VARIABLE},"
@@ -122,19 +122,19 @@ def _connection_sources(main: ConfigurationSource) -> dict[str, ConfigurationSou
     try:
         files = sorted(file for file in (main.folder / given).iterdir() if file.suffix == ".toml")
     except OSError as error:
-        main.faults.append(main.fault(("connections_dir",), f"cannot be read: {error.strerror}"))
+        main.errors.append(main.error_at(("connections_dir",), f"cannot be read: {error.strerror}"))
         return {}
     return {file.stem: _connection_source(file) for file in files}
 
 
 def _connection_source(file: Path) -> ConfigurationSource:
-    label = f"{shown(file.parent.name)}/{shown(file.name)}"
-    data, faults = read_toml(file, label)
+    label = f"{printable(file.parent.name)}/{printable(file.name)}"
+    data, errors = read_toml(file, label)
     source = ConfigurationSource(
-        label=label, folder=file.parent, data=data, faults=faults, readable=not faults
+        label=label, folder=file.parent, data=data, errors=errors, readable=not errors
     )
     if file.stem == DEFAULT_CONNECTION or not _CONNECTION_NAME.fullmatch(file.stem):
-        faults.append(
+        errors.append(
             f"{label}: the file names the connection: use lower-case letters, digits and -, and not default"
         )
     return source
@@ -145,13 +145,13 @@ def _main_document(main: ConfigurationSource, others: Mapping[str, Configuration
     if not main.readable:
         return None
     if not main.exists and not others and _incomplete(main):
-        main.faults.insert(0, _no_file(main.folder / main.label))
+        main.errors.insert(0, _missing_file_error(main.folder / main.label))
         if not main.data:
             return None
     if not others or any(main.data.get(section) for section in Document.PAIR):
         for section in ("salestrekker", "trakor"):
             main.data.setdefault(section, {})
-    return _checked(Document, main)
+    return _validate(Document, main)
 
 
 def _incomplete(main: ConfigurationSource) -> bool:
@@ -162,15 +162,15 @@ def _incomplete(main: ConfigurationSource) -> bool:
     )
 
 
-def _checked(model: type[_Model], source: ConfigurationSource) -> _Model | None:
+def _validate(model: type[_Model], source: ConfigurationSource) -> _Model | None:
     """Return a source as its document; None if it is not one, with the errors noted in the source."""
     known = document_keys(model)
     read_secrets(source, known)
-    source.faults += unbuilt_faults(source)
+    source.errors += find_unsupported_values(source)
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        source.faults += islice(validation_faults(error, source, known), MAX_FAULTS + 1)
+        source.errors += islice(describe_validation_errors(error, source, known), MAX_ERRORS + 1)
     return None
 
 
@@ -184,10 +184,10 @@ def _connections(
             DEFAULT_CONNECTION, document, document.salestrekker, document.trakor
         )
     for name, source in others.items():
-        other = _checked(ConnectionDocument, source) if source.readable else None
+        other = _validate(ConnectionDocument, source) if source.readable else None
         if other is not None:
             connections[name] = _connection(name, other, other.salestrekker, other.trakor)
-    _refuse_shared(connections, {DEFAULT_CONNECTION: main, **others})
+    _refuse_shared_organizations(connections, {DEFAULT_CONNECTION: main, **others})
     return connections
 
 
@@ -207,7 +207,7 @@ def _connection(
     )
 
 
-def _refuse_shared(
+def _refuse_shared_organizations(
     connections: Mapping[str, ConnectionSettings], sources: Mapping[str, ConfigurationSource]
 ) -> None:
     """Two connections into one Trakor organisation must claim names in one scope, or names would double."""
@@ -215,8 +215,8 @@ def _refuse_shared(
         one, other = first.trakor, second.trakor
         shared = (one.url, one.api_key) == (other.url, other.api_key)
         if shared and not (one.scope and one.scope == other.scope):
-            sources[second.name].faults.append(
-                sources[second.name].fault(
+            sources[second.name].errors.append(
+                sources[second.name].error_at(
                     ("trakor", "scope"),
                     f"must be the same as {dotted(('trakor', 'scope'))} of the connection {first.name}, which"
                     " has the same Trakor address and key; give both the same name",
@@ -235,7 +235,7 @@ def _ledger(document: LedgerDocument, folder: Path) -> LedgerSettings:
     )
 
 
-def _limited(faults: list[str]) -> list[str]:
-    if len(faults) <= MAX_FAULTS:
-        return faults
-    return [*faults[:MAX_FAULTS], "… and more: mend these first"]
+def _limit_errors(errors: list[str]) -> list[str]:
+    if len(errors) <= MAX_ERRORS:
+        return errors
+    return [*errors[:MAX_ERRORS], "… and more: mend these first"]

@@ -33,8 +33,8 @@ from bridge.settings.values import (
     OptionalQueryFile,
     QueryFile,
     Text,
-    fault,
-    flattened,
+    flatten_expressions,
+    invalid_value,
     within,
 )
 
@@ -62,7 +62,7 @@ __all__ = [
 _NOT_EXPRESSIONS = ("id", "name")
 
 
-def _written(default: str) -> Any:  # noqa: ANN401 - as Field itself
+def _parsed_default(default: str) -> Any:  # noqa: ANN401 - as Field itself
     """A default as the user would write it: parsed like any other value."""
     return Field(default=default, validate_default=True)
 
@@ -91,16 +91,16 @@ class AddressedSection(Section):
 
     @field_validator("url", "public_url", "heartbeat_url", check_fields=False)
     @classmethod
-    def _encrypted(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+    def _require_https(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
         url = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
         if not info.data.get("allow_insecure", True) and values.is_plain_and_remote(url):
-            raise fault(
+            raise invalid_value(
                 "must be https:// (or allow_insecure = true beside it: keys and data can then be read)"
             )
         return value
 
 
-class _PatientSection(AddressedSection):
+class _RetryingSection(AddressedSection):
     """A table with growing waits: none may start longer than its maximum."""
 
     retry_first: float
@@ -120,14 +120,14 @@ class _PatientSection(AddressedSection):
 
     @field_validator("retry_max", "probe_max", check_fields=False)
     @classmethod
-    def _not_before_first(cls, value: float, info: ValidationInfo) -> float:
+    def _check_maximum(cls, value: float, info: ValidationInfo) -> float:
         first = str(info.field_name).replace("_max", "_first")
         if value < info.data.get(first, 0.0):
-            raise fault(f"must not be less than {first}")
+            raise invalid_value(f"must not be less than {first}")
         return value
 
 
-class SalestrekkerSettings(_PatientSection):
+class SalestrekkerSettings(_RetryingSection):
     """Where records come from; exactly one of an API key and a log-in."""
 
     url: values.HttpUrl = "https://app.salestrekker.com/graphql"
@@ -138,29 +138,29 @@ class SalestrekkerSettings(_PatientSection):
     max_in_flight: int = Field(default=4, ge=1, le=64)
     requests_per_minute: int = Field(default=120, ge=1, le=1_000_000)
     ids_per_request: int = Field(default=25, ge=1, le=200)
-    timeout: Annotated[Duration, within("100ms", "10m")] = _written("30s")
-    renew_before: Annotated[Duration, within("0s", "60d")] = _written("2d")
-    retry_first: Annotated[Duration, within("1ms", "1h")] = _written("1s")
-    retry_max: Annotated[Duration, within("1ms", "1d")] = _written("1m")
-    probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
-    probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
+    timeout: Annotated[Duration, within("100ms", "10m")] = _parsed_default("30s")
+    renew_before: Annotated[Duration, within("0s", "60d")] = _parsed_default("2d")
+    retry_first: Annotated[Duration, within("1ms", "1h")] = _parsed_default("1s")
+    retry_max: Annotated[Duration, within("1ms", "1d")] = _parsed_default("1m")
+    probe_first: Annotated[Duration, within("1ms", "1h")] = _parsed_default("30s")
+    probe_max: Annotated[Duration, within("1ms", "1d")] = _parsed_default("15m")
 
     @field_validator("password")
     @classmethod
-    def _one_way_in(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _require_one_credential(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if not {"api_key", "email"} <= info.data.keys():
             return value  # one of them is at fault itself
         has_key, has_email = info.data["api_key"] is not None, info.data["email"] is not None
         if has_key and (has_email or value is not None):
-            raise fault("must not stand beside api_key: give an API key, or e-mail and password")
+            raise invalid_value("must not stand beside api_key: give an API key, or e-mail and password")
         if not has_key and has_email != (value is not None):
-            raise fault("must be given together with email" if has_email else "needs email beside it")
+            raise invalid_value("must be given together with email" if has_email else "needs email beside it")
         if not has_key and not has_email:
-            raise fault("is missing (or give api_key_file with the path of a file)", at="api_key")
+            raise invalid_value("is missing (or give api_key_file with the path of a file)", at="api_key")
         return value
 
 
-class TrakorSettings(_PatientSection):
+class TrakorSettings(_RetryingSection):
     """Where records go."""
 
     url: values.BaseUrl
@@ -168,12 +168,12 @@ class TrakorSettings(_PatientSection):
     scope: NamedText = ""
     max_in_flight: int = Field(default=16, ge=1, le=512)
     requests_per_second: float = Field(default=0.0, ge=0, le=1_000_000)
-    timeout: Annotated[Duration, within("100ms", "10m")] = _written("30s")
-    retry_first: Annotated[Duration, within("1ms", "1h")] = _written("1s")
-    retry_max: Annotated[Duration, within("1ms", "1d")] = _written("5m")
-    unanswered_wait: Annotated[Duration, within("0s", "1h")] = _written("150s")
-    probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
-    probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
+    timeout: Annotated[Duration, within("100ms", "10m")] = _parsed_default("30s")
+    retry_first: Annotated[Duration, within("1ms", "1h")] = _parsed_default("1s")
+    retry_max: Annotated[Duration, within("1ms", "1d")] = _parsed_default("5m")
+    unanswered_wait: Annotated[Duration, within("0s", "1h")] = _parsed_default("150s")
+    probe_first: Annotated[Duration, within("1ms", "1h")] = _parsed_default("30s")
+    probe_max: Annotated[Duration, within("1ms", "1d")] = _parsed_default("15m")
 
 
 class _Map(Section):
@@ -186,9 +186,9 @@ class _Map(Section):
 
     @field_validator(*_NOT_EXPRESSIONS)
     @classmethod
-    def _not_empty(cls, value: str | None) -> str | None:
+    def _require_text(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
-            raise fault("must not be empty: leave it out for the built-in expression")
+            raise invalid_value("must not be empty: leave it out for the built-in expression")
         return value
 
 
@@ -223,7 +223,11 @@ class StreamSettings(Section):
     def map(self) -> dict[str, str]:
         """Map key -> expression: only what the user gave; one of a table has a key such as same_as.email."""
         given = self.expressions.model_dump(exclude_none=True)
-        return {name: text for key, value in given.items() for name, text in flattened(key, value).items()}
+        return {
+            name: text
+            for key, value in given.items()
+            for name, text in flatten_expressions(key, value).items()
+        }
 
     def policy(self) -> Policy:
         """The ``on_…`` keys as the decision wants them."""
@@ -259,9 +263,9 @@ class ScheduleSettings(Section):
 
     # The default is not looked up: a machine without a time zone database can still do a backfill.
     timezone: values.TimeZone = Field(default="Australia/Sydney", validate_default=False)
-    contacts: _Timing = _written(Stream.CONTACTS.spec.timing)
-    products: _Timing = _written(Stream.PRODUCTS.spec.timing)
-    reconcile: _Timing = _written("30 2 * * *")
+    contacts: _Timing = _parsed_default(Stream.CONTACTS.spec.timing)
+    products: _Timing = _parsed_default(Stream.PRODUCTS.spec.timing)
+    reconcile: _Timing = _parsed_default("30 2 * * *")
     gone_limit: float = Field(default=0.2, ge=0, le=1)
 
     def timing(self, job: Job | Stream) -> Timing:
@@ -285,7 +289,7 @@ class WebhooksSettings(WebhookTokenSettings, AddressedSection):
     allow_from: values.Networks = ()
     trusted_proxies: values.Networks = ()
     max_body_bytes: int = Field(default=262_144, ge=1024, le=16_777_216)
-    debounce: Annotated[Duration, within("0s", "1m")] = _written("1s")
+    debounce: Annotated[Duration, within("0s", "1m")] = _parsed_default("1s")
 
 
 class AdminSettings(Section):
@@ -294,31 +298,31 @@ class AdminSettings(Section):
     host: FilledText = "127.0.0.1"
     port: int = Field(default=9090, ge=0, le=65535)
     hosts: values.HostNames = ()
-    password: SecretStr = _written("")
+    password: SecretStr = _parsed_default("")
 
     @field_validator("password")
     @classmethod
-    def _guarded(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+    def _require_password(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         host = info.data.get("host", "localhost")
         if not value and not values.is_loopback(host):
-            raise fault("is required, since host is not a loopback address")
+            raise invalid_value("is required, since host is not a loopback address")
         return value
 
 
 class LedgerDocument(Section):
     """Where the ledger is, and the key of its hashes."""
 
-    url: values.LedgerUrl = _written("sqlite:///ledger.db")
-    key: values.LedgerKey = _written("")
+    url: values.LedgerUrl = _parsed_default("sqlite:///ledger.db")
+    key: values.LedgerKey = _parsed_default("")
     keep: Literal["sealed", "hashes"] = "sealed"
-    keep_history: Annotated[Duration, within("1d", "3650d")] = _written("400d")
+    keep_history: Annotated[Duration, within("1d", "3650d")] = _parsed_default("400d")
 
 
 class AlertsSettings(AddressedSection):
     """Who receives alerts."""
 
     urls: values.AlertUrls = ()
-    heartbeat_url: values.HeartbeatUrl = _written("")
+    heartbeat_url: values.HeartbeatUrl = _parsed_default("")
 
 
 class LogSettings(Section):

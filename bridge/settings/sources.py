@@ -1,7 +1,7 @@
 """What was given, before it is checked: a TOML file, and what the environment lays over it.
 
 Each value knows where it came from, so that a fault can begin with its place. Nothing here raises for
-what the user wrote: faults are collected, to be shown all at once.
+what the user wrote: errors are collected, to be shown all at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bridge.settings.keys import FILE_SUFFIX, MAX_PATH, Path, dotted, holds_list, secret_keys, shown, variable
+from bridge.settings.keys import (
+    FILE_SUFFIX,
+    MAX_PATH,
+    Path,
+    dotted,
+    holds_list,
+    printable,
+    secret_keys,
+    variable_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +33,7 @@ __all__ = ["MAX_FILE_BYTES", "ConfigurationSource", "read_secrets", "read_toml"]
 MAX_FILE_BYTES = 1 << 20
 """A configuration is a page or two; a file of gigabytes is a mistake that must not fill the memory."""
 
-_STAND_IN = "-" * 64
+_PLACEHOLDER = "-" * 64
 """For a secret that could not be read, so that what depends on its presence is not at fault as well."""
 
 _POSITION = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -59,8 +68,8 @@ class ConfigurationSource:
         readable: Whether it could be read: what cannot is not checked any further.
         variables: Where a value is from the environment: its key, and the variable's name.
         files: Where a secret was read from ``X_file``: the secret's key, and that of the path.
-        unread: Secrets whose file could not be read: not to be called missing or wrong as well.
-        faults: What is already known to be wrong with it.
+        unreadable_secrets: Secrets whose file could not be read: not to be called missing or wrong as well.
+        errors: What is already known to be wrong with it.
     """
 
     label: str
@@ -71,8 +80,8 @@ class ConfigurationSource:
     readable: bool = True
     variables: dict[Path, str] = field(default_factory=dict)
     files: dict[Path, Path] = field(default_factory=dict)
-    unread: set[Path] = field(default_factory=set)
-    faults: list[str] = field(default_factory=list)
+    unreadable_secrets: set[Path] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
 
     def get(self, path: Path) -> object:
         """The value at a path; None if there is none."""
@@ -81,11 +90,11 @@ class ConfigurationSource:
             value = value.get(name) if isinstance(value, dict) else None
         return value
 
-    def fault(self, path: Path, sentence: str) -> str:
+    def error_at(self, path: Path, sentence: str) -> str:
         """One fault as it is shown: its place, then what is wrong there."""
-        return f"{self.place(path)}: {sentence}"
+        return f"{self.location(path)}: {sentence}"
 
-    def place(self, path: Path) -> str:
+    def location(self, path: Path) -> str:
         """Where a key's value is from, or where it would belong."""
         path = self.files.get(path, path)
         for length in range(len(path), 0, -1):
@@ -93,7 +102,7 @@ class ConfigurationSource:
             if name:
                 return f"environment: {name}"
         if not self.exists:
-            return f"environment: {variable(path)}"
+            return f"environment: {variable_name(path)}"
         return f"{self.label}: {dotted(path)}"
 
 
@@ -101,18 +110,18 @@ def read_toml(path: FilePath, label: str) -> tuple[dict[str, object], list[str]]
     """A file's tables, and what kept it from being read: then the tables are empty."""
     text, problem = _read_text(path)
     if problem:
-        return {}, [f"{label}: {problem} ({shown(str(path), MAX_PATH)})"]
+        return {}, [f"{label}: {problem} ({printable(str(path), MAX_PATH)})"]
     try:
         return tomllib.loads(text.removeprefix("\ufeff")), []
     except RecursionError:
         problem = "lists or tables are nested too deeply"
     except ValueError as error:  # also a number of more digits than Python takes
-        problem = _syntax_fault(str(error), text)
+        problem = _describe_syntax_error(str(error), text)
     return {}, [f"{label}: {problem}"]
 
 
 def read_secrets(source: ConfigurationSource, known: Mapping[Path, FieldInfo]) -> None:
-    """Replaces each ``X_file`` by the secret ``X`` that it names; faults go to the source."""
+    """Replaces each ``X_file`` by the secret ``X`` that it names; errors go to the source."""
     for path in secret_keys(known):
         table = source.get(path[:-1])
         file_key = (*path[:-1], path[-1] + FILE_SUFFIX)
@@ -120,23 +129,23 @@ def read_secrets(source: ConfigurationSource, known: Mapping[Path, FieldInfo]) -
             continue
         name = table.pop(file_key[-1])
         if table.get(path[-1]):
-            source.faults.append(source.fault(file_key, f"stands beside {path[-1]}: give one of the two"))
+            source.errors.append(source.error_at(file_key, f"stands beside {path[-1]}: give one of the two"))
             continue
         secret, problem = _read_secret(source.folder, name)
         table[path[-1]] = secret.splitlines() if holds_list(known[path]) else secret
         if problem:
-            source.faults.append(source.fault(file_key, problem))
-            source.unread.add(path)
+            source.errors.append(source.error_at(file_key, problem))
+            source.unreadable_secrets.add(path)
         source.files[path] = file_key
 
 
 def _read_secret(folder: FilePath, name: object) -> tuple[str, str]:
     if not isinstance(name, str) or not name.strip():
-        return _STAND_IN, "must be the path of a file that holds the secret"
+        return _PLACEHOLDER, "must be the path of a file that holds the secret"
     text, problem = _read_text(folder / name)
     secret = text.rstrip("\r\n")
     if problem or not secret.strip():
-        return _STAND_IN, f"the file of the secret {problem or 'is empty'}"
+        return _PLACEHOLDER, f"the file of the secret {problem or 'is empty'}"
     return secret, ""
 
 
@@ -158,7 +167,7 @@ def _read_text(path: FilePath) -> tuple[str, str]:
     return "", f"is not UTF-8 text (line {place})"
 
 
-def _syntax_fault(message: str, text: str) -> str:
+def _describe_syntax_error(message: str, text: str) -> str:
     """Describe a syntax error in our words: tomllib's own can show the character or the key."""
     reason = next((ours for theirs, ours in _SYNTAX.items() if message.startswith(theirs)), "not valid TOML")
     match = _POSITION.search(message)

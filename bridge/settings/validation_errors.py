@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.settings.keys import FILE_SUFFIX, Path, dotted, nearest, nearest_table, secret_keys, variable
+from bridge.settings.keys import (
+    FILE_SUFFIX,
+    Path,
+    dotted,
+    nearest_key,
+    nearest_table,
+    secret_keys,
+    variable_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
 
     from bridge.settings.sources import ConfigurationSource
 
-__all__ = ["NOT_BUILT_YET_SCHEMES", "unbuilt_faults", "validation_faults"]
+__all__ = ["UNSUPPORTED_SCHEMES", "describe_validation_errors", "find_unsupported_values"]
 
 _SENTENCES = {
     "string_type": "must be text in quotes",
@@ -38,7 +46,7 @@ _SENTENCES = {
 }
 
 
-def validation_faults(
+def describe_validation_errors(
     error: ValidationError, source: ConfigurationSource, known: Mapping[Path, FieldInfo]
 ) -> Iterator[str]:
     """One fault for each error, with its place.
@@ -51,8 +59,8 @@ def validation_faults(
     for detail in error.errors(include_url=False, include_input=False):
         path = tuple(str(part) for part in detail["loc"])
         path = (*path[:-1], detail.get("ctx", {}).get("at") or path[-1])
-        if path not in source.unread:
-            yield source.fault(path, _sentence(detail, path, source, known))
+        if path not in source.unreadable_secrets:
+            yield source.error_at(path, _sentence(detail, path, source, known))
 
 
 def _sentence(
@@ -65,26 +73,27 @@ def _sentence(
         return _missing(path, source, known)
     if detail["type"] == "extra_forbidden":
         table = nearest_table(path, known)
-        return f"is not a known key; the nearest is {f'[{table}]' if table else dotted(nearest(path, known))}"
+        nearest = f"[{table}]" if table else dotted(nearest_key(path, known))
+        return f"is not a known key; the nearest is {nearest}"
     return _SENTENCES.get(detail["type"], "is not valid").format_map(detail.get("ctx", {}))
 
 
 def _missing(path: Path, source: ConfigurationSource, known: Mapping[Path, FieldInfo]) -> str:
     ways = [f"{path[-1]}{FILE_SUFFIX} with the path of a file"] if path in secret_keys(known) else []
     if source.main and source.exists:
-        ways.append(f"{variable(path)} in the environment")
+        ways.append(f"{variable_name(path)} in the environment")
     return f"is missing (or give {', or '.join(ways)})" if ways else "is missing"
 
 
-NOT_BUILT_YET_SCHEMES: Mapping[str, str] = {
+UNSUPPORTED_SCHEMES: Mapping[str, str] = {
     "postgresql": "a ledger on PostgreSQL is not built yet: use a file, such as sqlite:///ledger.db",
 }
 """Scheme of ``ledger.url`` -> the message for it."""
 
 
-def unbuilt_faults(source: ConfigurationSource) -> Iterator[str]:
+def find_unsupported_values(source: ConfigurationSource) -> Iterator[str]:
     """A fault for each known value that has no effect yet."""
     url = source.get(("ledger", "url"))
     scheme = url.partition(":")[0] if isinstance(url, str) else ""
-    if scheme in NOT_BUILT_YET_SCHEMES:
-        yield source.fault(("ledger", "url"), NOT_BUILT_YET_SCHEMES[scheme])
+    if scheme in UNSUPPORTED_SCHEMES:
+        yield source.error_at(("ledger", "url"), UNSUPPORTED_SCHEMES[scheme])

@@ -2,7 +2,8 @@
 
 Each parser takes what the document holds and returns the plain value that the rest works with: a duration
 becomes seconds, and two spellings of one address become equal. A parser that refuses a value raises
-``fault(sentence)``. The sentence never contains the value: a secret under the wrong key must not reach a log.
+``invalid_value(sentence)``. The sentence never contains the value: a secret under the wrong key must not
+reach a log.
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ __all__ = [
     "TimeZone",
     "TokenPair",
     "checked_url",
-    "fault",
-    "flattened",
+    "flatten_expressions",
+    "invalid_value",
     "is_loopback",
     "is_plain_and_remote",
     "json_list",
     "parse_duration",
-    "seconds_of",
+    "seconds_or_none",
     "sqlite_file",
     "within",
 ]
 
-MIN_SECRET = 32
+MIN_SECRET_LENGTH = 32
 """Characters: what is guessed against, unseen, has to be long."""
 
 MAX_TEXT = 10_000
@@ -71,7 +72,7 @@ _QUERY_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.graphql")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
-def fault(sentence: str, *, at: str = "") -> PydanticCustomError:
+def invalid_value(sentence: str, *, at: str = "") -> PydanticCustomError:
     """What a parser raises: the sentence that is shown after the place.
 
     ``at`` names another key of the same table as the place.
@@ -79,7 +80,7 @@ def fault(sentence: str, *, at: str = "") -> PydanticCustomError:
     return PydanticCustomError("bridge", "{sentence}", {"sentence": sentence, "at": at})
 
 
-def seconds_of(text: str) -> float | None:
+def seconds_or_none(text: str) -> float | None:
     """``500ms``, ``5s``, ``15m``, ``1h``, ``2d``, ``1w`` -> seconds; None for what is no duration."""
     match = _DURATION.fullmatch(text)
     return None if match is None else float(match[1]) * _UNITS[match[2]]
@@ -87,9 +88,11 @@ def seconds_of(text: str) -> float | None:
 
 def parse_duration(value: object) -> float:
     """``"500ms"``, ``"5s"``, ``"15m"``, ``"1h"``, ``"2d"``, ``"1w"`` -> seconds."""
-    seconds = seconds_of(value) if isinstance(value, str) else None
+    seconds = seconds_or_none(value) if isinstance(value, str) else None
     if seconds is None:
-        raise fault('must be a duration in quotes: a number and one of ms, s, m, h, d, w, such as "30s"')
+        raise invalid_value(
+            'must be a duration in quotes: a number and one of ms, s, m, h, d, w, such as "30s"'
+        )
     return seconds
 
 
@@ -99,16 +102,16 @@ def within(low: str, high: str) -> AfterValidator:
 
     def check(seconds: float) -> float:
         if not least <= seconds <= most:
-            raise fault(f'must be a duration from "{low}" to "{high}"')
+            raise invalid_value(f'must be a duration from "{low}" to "{high}"')
         return seconds
 
     return AfterValidator(check)
 
 
-def _limited(limit: int) -> Callable[[str], str]:
+def _max_length(limit: int) -> Callable[[str], str]:
     def check(value: str) -> str:
         if len(value) > limit:
-            raise fault(f"must have at most {limit} characters")
+            raise invalid_value(f"must have at most {limit} characters")
         return value
 
     return check
@@ -116,31 +119,33 @@ def _limited(limit: int) -> Callable[[str], str]:
 
 def _one_line(value: str) -> str:
     if value != value.strip() or not value.isprintable():
-        raise fault("must be one line of text, without spaces at its ends")
+        raise invalid_value("must be one line of text, without spaces at its ends")
     return value
 
 
 def _not_blank(value: str) -> str:
     if not value.strip():
-        raise fault("must not be empty")
+        raise invalid_value("must not be empty")
     return value
 
 
 def _email(value: str) -> str:
     if _EMAIL.fullmatch(value) is None:
-        raise fault("must be an e-mail address")
+        raise invalid_value("must be an e-mail address")
     return value
 
 
 def _folder(value: str) -> str:
     if not value.isprintable():
-        raise fault("must be the path of a folder")
+        raise invalid_value("must be the path of a folder")
     return value
 
 
 def _query_file(value: str) -> str:
     if _QUERY_FILE.fullmatch(value) is None:
-        raise fault('must be a file name that ends in .graphql, such as "contacts.graphql", without a folder')
+        raise invalid_value(
+            'must be a file name that ends in .graphql, such as "contacts.graphql", without a folder'
+        )
     return value
 
 
@@ -154,7 +159,9 @@ def _time_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Australia" is a folder
-        raise fault('must be a time zone that this machine knows, such as "Australia/Sydney"') from None
+        raise invalid_value(
+            'must be a time zone that this machine knows, such as "Australia/Sydney"'
+        ) from None
     return value
 
 
@@ -162,19 +169,19 @@ def _bare_key(value: SecretStr) -> SecretStr:
     """An API key goes into a header: anything but visible ASCII would break the request."""
     _filled(value)
     if _VISIBLE.fullmatch(value.get_secret_value()) is None:
-        raise fault("must not hold spaces, line breaks or non-ASCII characters: copy the key again")
+        raise invalid_value("must not hold spaces, line breaks or non-ASCII characters: copy the key again")
     return value
 
 
 def _filled(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().strip():
-        raise fault("must not be empty")
+        raise invalid_value("must not be empty")
     return value
 
 
 def _long_or_empty(value: SecretStr) -> SecretStr:
-    if 0 < len(value) < MIN_SECRET:
-        raise fault(f"must have at least {MIN_SECRET} characters, or be empty")
+    if 0 < len(value) < MIN_SECRET_LENGTH:
+        raise invalid_value(f"must have at least {MIN_SECRET_LENGTH} characters, or be empty")
     return value
 
 
@@ -184,11 +191,13 @@ def _token_pair(value: object) -> tuple[SecretStr, ...]:
     items = given if isinstance(given, list | tuple) else [given]
     texts = [item for item in items if isinstance(item, str)]
     if not 1 <= len(items) <= 2 or len(texts) != len(items):  # noqa: PLR2004 - the old one and the new one
-        raise fault("must be a text, or a list of two texts while one replaces the other")
-    if any(len(text) < MIN_SECRET or _TOKEN.fullmatch(text) is None for text in texts):
-        raise fault(f"must have at least {MIN_SECRET} characters, only letters, digits and - . _ ~")
+        raise invalid_value("must be a text, or a list of two texts while one replaces the other")
+    if any(len(text) < MIN_SECRET_LENGTH or _TOKEN.fullmatch(text) is None for text in texts):
+        raise invalid_value(
+            f"must have at least {MIN_SECRET_LENGTH} characters, only letters, digits and - . _ ~"
+        )
     if len(set(texts)) != len(texts):
-        raise fault("must not name the same token twice")
+        raise invalid_value("must not name the same token twice")
     return tuple(SecretStr(text) for text in texts)
 
 
@@ -197,15 +206,15 @@ def _expressions(value: object) -> str | dict[str, str]:
     given = list(value.values()) if isinstance(value, dict) else [value]
     texts = [text for text in given if isinstance(text, str)]
     if len(texts) != len(given):
-        raise fault("must be text in quotes, or a table of such texts")
+        raise invalid_value("must be text in quotes, or a table of such texts")
     if any(len(text) > MAX_TEXT for text in texts):
-        raise fault(f"must have at most {MAX_TEXT} characters")
+        raise invalid_value(f"must have at most {MAX_TEXT} characters")
     if isinstance(value, dict) and len(value) > MAX_EXPRESSIONS:
-        raise fault(f"must have at most {MAX_EXPRESSIONS} entries")
+        raise invalid_value(f"must have at most {MAX_EXPRESSIONS} entries")
     return value  # type: ignore[return-value]  # checked above, name by name by the map itself
 
 
-def flattened(key: str, value: str | dict[str, str]) -> dict[str, str]:
+def flatten_expressions(key: str, value: str | dict[str, str]) -> dict[str, str]:
     """One expression under its key, each of several under a key of its own: ``same_as.email``.
 
     A table without entries is an empty text: nothing is made.
@@ -227,15 +236,15 @@ def json_list(value: object) -> object:
         return None
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_TEXT))]
+Text: TypeAlias = Annotated[str, AfterValidator(_max_length(MAX_TEXT))]
 FilledText: TypeAlias = Annotated[Text, AfterValidator(_not_blank)]
 Expressions: TypeAlias = Annotated[str | dict[str, str], PlainValidator(_expressions)]
-NamedText: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterValidator(_one_line)]
-Email: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterValidator(_email)]
+NamedText: TypeAlias = Annotated[str, AfterValidator(_max_length(MAX_NAME)), AfterValidator(_one_line)]
+Email: TypeAlias = Annotated[str, AfterValidator(_max_length(MAX_NAME)), AfterValidator(_email)]
 Folder: TypeAlias = Annotated[Text, AfterValidator(_folder)]
 QueryFile: TypeAlias = Annotated[str, AfterValidator(_query_file)]
 OptionalQueryFile: TypeAlias = Annotated[str, AfterValidator(_optional_query_file)]
-TimeZone: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterValidator(_time_zone)]
+TimeZone: TypeAlias = Annotated[str, AfterValidator(_max_length(MAX_NAME)), AfterValidator(_time_zone)]
 Duration: TypeAlias = Annotated[float, BeforeValidator(parse_duration)]
 ApiKey: TypeAlias = Annotated[SecretStr, AfterValidator(_bare_key)]
 Password: TypeAlias = Annotated[SecretStr, AfterValidator(_filled)]
@@ -286,7 +295,7 @@ def sqlite_file(url: str) -> str | None:
     return url.removeprefix(_SQLITE) if url.startswith(_SQLITE) else None
 
 
-class _Parts(NamedTuple):
+class _UrlParts(NamedTuple):
     """An address taken apart."""
 
     scheme: str
@@ -296,7 +305,7 @@ class _Parts(NamedTuple):
     path: str
 
 
-def _split(url: str) -> _Parts | None:
+def _split_url(url: str) -> _UrlParts | None:
     """Takes an address apart; None if it is not an address: urlsplit alone silently drops line breaks."""
     if len(url) > MAX_TEXT or _UNFIT.search(url):
         return None
@@ -305,17 +314,17 @@ def _split(url: str) -> _Parts | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    return _Parts(parts.scheme, "@" in parts.netloc, host, port, parts.path) if host else None
+    return _UrlParts(parts.scheme, "@" in parts.netloc, host, port, parts.path) if host else None
 
 
 def _http_url(value: str) -> str:
-    parts = _split(value)
+    parts = _split_url(value)
     if parts is None or parts.scheme not in _PORTS:
-        raise fault(_NO_ADDRESS)
+        raise invalid_value(_NO_ADDRESS)
     if parts.user:
-        raise fault("must not hold a user name or password")
+        raise invalid_value("must not hold a user name or password")
     if "?" in value or "#" in value:
-        raise fault('must not have a query or fragment: end the address before the "?" or "#"')
+        raise invalid_value('must not have a query or fragment: end the address before the "?" or "#"')
     host = f"[{parts.host}]" if ":" in parts.host else parts.host
     port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{parts.path}"
@@ -327,9 +336,9 @@ def _without_slash(value: str) -> str:
 
 def _heartbeat_url(value: SecretStr) -> SecretStr:
     """Secret as a whole: whoever knows it can keep the dead man's switch quiet. May have a query."""
-    parts = _split(value.get_secret_value())
+    parts = _split_url(value.get_secret_value())
     if value and (parts is None or parts.scheme not in _PORTS):
-        raise fault(_NO_ADDRESS)
+        raise invalid_value(_NO_ADDRESS)
     return value
 
 
@@ -340,25 +349,27 @@ def _ledger_url(value: SecretStr) -> SecretStr:
     elif url.startswith(_POSTGRESQL):
         _check_database(url)
     else:
-        raise fault('must be "sqlite:///file.db" or "postgresql://user:password@host/database"')
+        raise invalid_value('must be "sqlite:///file.db" or "postgresql://user:password@host/database"')
     return value
 
 
 def _check_file(path: str) -> None:
     unfit = not path.isprintable() or "?" in path or len(path) > MAX_TEXT
     if unfit or not path or path.endswith("/") or path == ":memory:":
-        raise fault('must name a file, such as "sqlite:///ledger.db": a ledger has to outlive the process')
+        raise invalid_value(
+            'must name a file, such as "sqlite:///ledger.db": a ledger has to outlive the process'
+        )
 
 
 def _check_database(url: str) -> None:
-    parts = _split(url)
+    parts = _split_url(url)
     if parts is None or not parts.path.strip("/"):
-        raise fault('must name host and database: "postgresql://user:password@host/database"')
+        raise invalid_value('must name host and database: "postgresql://user:password@host/database"')
 
 
 def _networks(value: object) -> tuple[Network, ...]:
     if not isinstance(value, list | tuple):
-        raise fault('must be a list of networks, such as ["203.0.113.0/24", "2001:db8::/32"]')
+        raise invalid_value('must be a list of networks, such as ["203.0.113.0/24", "2001:db8::/32"]')
     return tuple(_network(item) for item in value)
 
 
@@ -367,7 +378,7 @@ def _network(value: object) -> Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError:
-        raise fault(
+        raise invalid_value(
             'must be a list of networks, such as ["203.0.113.0/24"]: one is none, or has bits after its mask'
         ) from None
 
@@ -377,7 +388,7 @@ def _alert_urls(value: object) -> tuple[SecretStr, ...]:
     items = given if isinstance(given, list | tuple) else [None]
     texts = [item for item in items if isinstance(item, str) and _APPRISE.fullmatch(item)]
     if len(texts) != len(items):
-        raise fault('must be a list of Apprise addresses, such as ["mailto://…", "slack://…"]')
+        raise invalid_value('must be a list of Apprise addresses, such as ["mailto://…", "slack://…"]')
     return tuple(SecretStr(text) for text in texts)
 
 
@@ -393,10 +404,10 @@ def _host_names(given: object) -> tuple[str, ...]:
     found = json_list(given)
     names = [found] if isinstance(found, str) else found
     if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
-        raise fault('must be a list of names such as "status.example.com"')
+        raise invalid_value('must be a list of names such as "status.example.com"')
     lower = tuple(one.strip().lower().removesuffix(".") for one in names)
     if not all(_HOST_NAME.fullmatch(one) for one in lower):
-        raise fault('must be names without scheme, port and path, such as "status.example.com"')
+        raise invalid_value('must be names without scheme, port and path, such as "status.example.com"')
     return lower
 
 

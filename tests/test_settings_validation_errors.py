@@ -9,22 +9,22 @@ import pytest
 
 from bridge import settings
 from bridge.settings import validation_errors
-from configurations import PAIR, TARGET, TOKEN, fault, faults, load
+from configurations import PAIR, TARGET, TOKEN, errors_of, load, only_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def everything_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def everything_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each announced feature were there: what the model says can be seen alone."""
-    monkeypatch.setattr(validation_errors, "NOT_BUILT_YET_SCHEMES", {})
+    monkeypatch.setattr(validation_errors, "UNSUPPORTED_SCHEMES", {})
 
 
 # How faults read
 
 
-@pytest.mark.usefixtures("everything_built")
+@pytest.mark.usefixtures("everything_supported")
 @pytest.mark.parametrize(
     ("extra", "place", "says"),
     [
@@ -86,7 +86,7 @@ def everything_built(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_value_is_named_by_its_place_and_told_what_is_allowed(
     tmp_path: Path, extra: str, place: str, says: str
 ) -> None:
-    only = fault(tmp_path, f"{PAIR}{extra}\n")
+    only = only_error(tmp_path, f"{PAIR}{extra}\n")
     assert only.startswith(f"config.toml: {place}: ")
     assert says in only
 
@@ -110,7 +110,7 @@ def test_a_wrong_value_is_named_by_its_place_and_told_what_is_allowed(
     ],
 )
 def test_an_address_that_could_leak_or_mislead_is_refused(tmp_path: Path, url: str, says: str) -> None:
-    only = fault(tmp_path, PAIR.replace("https://trakor.example/api/public/v1", url))
+    only = only_error(tmp_path, PAIR.replace("https://trakor.example/api/public/v1", url))
     assert only.startswith("config.toml: trakor.url: ")
     assert says in only
 
@@ -134,9 +134,9 @@ def test_a_plain_address_is_taken_where_the_user_insists(tmp_path: Path) -> None
         ('[salestrekker]\nemail = "ab"\npassword = "p"\n' + TARGET, "email: must be an e-mail address"),
     ],
 )
-@pytest.mark.usefixtures("everything_built")
+@pytest.mark.usefixtures("everything_supported")
 def test_there_is_exactly_one_way_into_salestrekker(tmp_path: Path, text: str, says: str) -> None:
-    assert says in fault(tmp_path, text)
+    assert says in only_error(tmp_path, text)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_there_is_exactly_one_way_into_salestrekker(tmp_path: Path, text: str, s
 def test_an_unknown_key_names_the_nearest_known_one(
     tmp_path: Path, extra: str, place: str, nearest: str
 ) -> None:
-    only = fault(tmp_path, f"{PAIR}{extra}\n")
+    only = only_error(tmp_path, f"{PAIR}{extra}\n")
     assert only == f"config.toml: {place}: is not a known key; the nearest is {nearest}"
 
 
@@ -171,17 +171,17 @@ def test_an_unknown_key_names_the_nearest_known_one(
     ],
 )
 def test_an_unknown_variable_names_the_nearest_known_one(tmp_path: Path, name: str, nearest: str) -> None:
-    assert fault(tmp_path, **{name: "x"}) == (
+    assert only_error(tmp_path, **{name: "x"}) == (
         f"environment: TRAKOR_BRIDGE_{name}: is not a known key; the nearest is TRAKOR_BRIDGE_{nearest}"
     )
 
 
 def test_a_wrong_variable_is_the_place_of_its_fault_and_a_table_in_json_names_the_key(tmp_path: Path) -> None:
-    assert fault(tmp_path, TRAKOR__TIMEOUT="x").startswith(
+    assert only_error(tmp_path, TRAKOR__TIMEOUT="x").startswith(
         "environment: TRAKOR_BRIDGE_TRAKOR__TIMEOUT: must be a duration"
     )
-    assert fault(tmp_path, LOG="nonsense").startswith("environment: TRAKOR_BRIDGE_LOG: must be JSON")
-    assert fault(tmp_path, LOG='{"levle": "x"}').startswith(
+    assert only_error(tmp_path, LOG="nonsense").startswith("environment: TRAKOR_BRIDGE_LOG: must be JSON")
+    assert only_error(tmp_path, LOG='{"levle": "x"}').startswith(
         "environment: TRAKOR_BRIDGE_LOG: is not a known key"
     )
 
@@ -191,7 +191,7 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
         "[salestrekker]\ntimeout = 1\nmax_in_flight = 0\n"
         '[trakor]\nurl = "ftp://x"\nx = 1\n[contacts]\non_change = 1\n[log]\nlevel = 1\n[nonsense]\n'
     )
-    found = faults(tmp_path, text, TRAKOR__Y="1", LOG__FORMAT="x")
+    found = errors_of(tmp_path, text, TRAKOR__Y="1", LOG__FORMAT="x")
     assert len(found) == 11
     assert all(re.match(r"(config\.toml: [a-z_.]+|environment: [A-Z_]+): \S", each) for each in found)
 
@@ -212,7 +212,7 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
 def test_a_syntax_error_says_line_and_column_and_nothing_of_the_line(
     tmp_path: Path, text: str, says: str
 ) -> None:
-    only = fault(tmp_path, text)
+    only = only_error(tmp_path, text)
     assert only.startswith(f"config.toml: {says}") or says in only
     assert "abc" not in only
 
@@ -227,7 +227,7 @@ def test_a_file_as_windows_editors_write_it_is_read(tmp_path: Path) -> None:
 
 
 def test_a_ledger_on_postgresql_is_not_built_yet(tmp_path: Path) -> None:
-    only = fault(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h/d"\n')
+    only = only_error(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h/d"\n')
     assert only.startswith("config.toml: ledger.url: a ledger on PostgreSQL is not built yet")
 
 
@@ -240,6 +240,6 @@ def test_an_empty_value_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_not_built_yet_is_checked_like_the_rest(tmp_path: Path) -> None:
-    found = faults(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h"\n')
+    found = errors_of(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h"\n')
     assert len(found) == 2
-    assert found[0].endswith(validation_errors.NOT_BUILT_YET_SCHEMES["postgresql"])
+    assert found[0].endswith(validation_errors.UNSUPPORTED_SCHEMES["postgresql"])
