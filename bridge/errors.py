@@ -163,7 +163,7 @@ class ConfigurationError(UserError):
     """The configuration cannot be used.
 
     Args:
-        errors: Each fault as one sentence that begins with its place.
+        errors: Each error as one sentence that begins with its place.
     """
 
     def __init__(self, errors: list[str]) -> None:

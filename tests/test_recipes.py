@@ -169,7 +169,7 @@ _Timing = """,
         ),
         (
             "    reconcile: _Timing = ",
-            "    banks: _Timing = _written(Stream.BANKS.spec.timing)\n    reconcile: _Timing = ",
+            "    banks: _Timing = _parsed_default(Stream.BANKS.spec.timing)\n    reconcile: _Timing = ",
         ),
         (
             "    products: ProductsSettings = ",

@@ -46,7 +46,7 @@ def test_a_named_file_that_is_missing_is_a_fault_whatever_the_environment_says(
     with pytest.raises(ConfigurationError) as caught:
         settings.load(None if by_variable else file, environ)
     (only,) = caught.value.errors
-    assert only.startswith("other.toml: there is no configuration")
+    assert only.startswith("other.toml: there is no configuration file")
     assert str(file) in only
     assert "trakor-bridge sandbox" in only
 
@@ -87,7 +87,7 @@ def test_an_environment_that_says_half_is_told_the_other_half_and_where_a_file_w
     with pytest.raises(ConfigurationError) as caught:
         settings.load(None, {"TRAKOR_BRIDGE_TRAKOR__URL": "https://trakor.example"})
     places = [text.rsplit(": ", 1)[0] for text in caught.value.errors[1:]]
-    assert caught.value.errors[0].startswith("config.toml: there is no configuration")
+    assert caught.value.errors[0].startswith("config.toml: there is no configuration file")
     assert places == [
         "environment: TRAKOR_BRIDGE_SALESTREKKER__API_KEY",
         "environment: TRAKOR_BRIDGE_TRAKOR__API_KEY",
@@ -417,17 +417,17 @@ def test_a_secret_file_that_cannot_be_used_is_one_fault_at_its_key(
 
 def test_a_secret_and_its_file_together_are_a_fault_across_file_and_environment_too(tmp_path: Path) -> None:
     assert only_error(tmp_path, PAIR + 'api_key_file = "x"\n').startswith(
-        "config.toml: trakor.api_key_file: stands beside"
+        "config.toml: trakor.api_key_file: is given together with"
     )
     assert only_error(tmp_path, TRAKOR__API_KEY_FILE="x").startswith(
-        "environment: TRAKOR_BRIDGE_TRAKOR__API_KEY_FILE: stands beside api_key"
+        "environment: TRAKOR_BRIDGE_TRAKOR__API_KEY_FILE: is given together with api_key"
     )
 
 
 def test_a_wrong_secret_from_a_file_is_blamed_on_the_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("two words")
     text = SOURCE + TARGET.replace('api_key = "sk_live_1"', 'api_key_file = "secret"')
-    assert only_error(tmp_path, text).startswith("config.toml: trakor.api_key_file: must not hold spaces")
+    assert only_error(tmp_path, text).startswith("config.toml: trakor.api_key_file: must not contain spaces")
 
 
 # Several connections
@@ -484,7 +484,9 @@ def test_faults_of_all_files_come_together_each_with_its_file(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["default.toml", "North.toml", "a b.toml", "-a.toml", "ü.toml"])
 def test_a_connection_has_a_plain_name(tmp_path: Path, name: str) -> None:
     only = only_error(north(tmp_path, name=name), DIR)
-    assert only.startswith(f"connections.d/{name}: the file names the connection: use lower-case letters")
+    assert only.startswith(
+        f"connections.d/{name}: the file's name is also the connection's name: use lower-case"
+    )
 
 
 def test_a_folder_of_connections_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_a_great_many_faults_are_cut_short_in_good_time(tmp_path: Path) -> None:
     assert time.process_time() - begin < 10
     assert error is not None
     assert len(error.errors) == 101
-    assert error.errors[-1] == "… and more: mend these first"
+    assert error.errors[-1] == "… and more: correct these first"
 
 
 def directory(file: Path) -> None:

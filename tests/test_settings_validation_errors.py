@@ -1,4 +1,4 @@
-"""How the errors of a configuration read, and what is refused because it is not built yet."""
+"""How the errors of a configuration read, and what is refused because it is not supported yet."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_plain_address_is_taken_where_the_user_insists(tmp_path: Path) -> None
         ("[salestrekker]\n" + TARGET, "salestrekker.api_key: is missing"),
         (
             PAIR.replace("[trakor]", 'email = "a@b"\npassword = "p"\n[trakor]'),
-            "password: must not stand beside api_key",
+            "password: must not be given together with api_key",
         ),
         ('[salestrekker]\nemail = "a@b"\n' + TARGET, "password: must be given together with email"),
         ('[salestrekker]\npassword = "p"\n' + TARGET, "password: needs email"),
@@ -199,8 +199,8 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a = 1\nb = \n", "line 2, column 5: no value that TOML knows (text needs quotes)"),
-        ('[trakor]\napi_key = "abc\n', "line 2, column 15: a character that must not stand here"),
+        ("a = 1\nb = \n", "line 2, column 5: not a value that TOML knows (text needs quotes)"),
+        ('[trakor]\napi_key = "abc\n', "line 2, column 15: a character that is not allowed here"),
         ("a = 1\na = 2\n", "line 2, column 6: a key is given twice"),
         ("[a]\n[a]\n", "line 2, column 3: a table is declared twice"),
         ("a = [1,\n2", "line 2, at the end: "),
@@ -223,12 +223,12 @@ def test_a_file_as_windows_editors_write_it_is_read(tmp_path: Path) -> None:
     assert settings.load(file, {}).connections["default"].scope == "default"
 
 
-# What is not built yet
+# What is not supported yet
 
 
-def test_a_ledger_on_postgresql_is_not_built_yet(tmp_path: Path) -> None:
+def test_a_ledger_on_postgresql_is_not_supported_yet(tmp_path: Path) -> None:
     only = only_error(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h/d"\n')
-    assert only.startswith("config.toml: ledger.url: a ledger on PostgreSQL is not built yet")
+    assert only.startswith("config.toml: ledger.url: a ledger on PostgreSQL is not supported yet")
 
 
 def test_an_empty_value_asks_for_nothing(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_an_empty_value_asks_for_nothing(tmp_path: Path) -> None:
     assert load(tmp_path, text).alerts.urls == ()
 
 
-def test_what_is_not_built_yet_is_checked_like_the_rest(tmp_path: Path) -> None:
+def test_what_is_not_supported_yet_is_checked_like_the_rest(tmp_path: Path) -> None:
     found = errors_of(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h"\n')
     assert len(found) == 2
     assert found[0].endswith(validation_errors.UNSUPPORTED_SCHEMES["postgresql"])

@@ -1,8 +1,8 @@
-"""The configuration: one TOML file, the environment over it, secrets from files; checked as a whole.
+"""The configuration: one TOML file, the environment over it, and secrets from files, checked as a whole.
 
-``load`` gives frozen, plain values (durations in seconds, paths absolute), or raises every fault at
-once. A secret is a ``pydantic.SecretStr``: it shows only to ``get_secret_value()``. Read by the
-outermost layers only; everyone else is handed plain values.
+``load`` returns frozen, plain values (durations in seconds, paths absolute), or raises all errors at once.
+A secret is a ``pydantic.SecretStr``: only ``get_secret_value()`` shows it. Only the outermost layers read
+the settings. Everything below them gets plain values.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """When something is due: an interval (``"15m"``) or a crontab line (``"30 2 * * *"``).
 
-The meaning is that of crontab(5), with what is ambiguous taken out. Weekdays are kept by name, since
-crontab counts from Sunday and APScheduler from Monday. Months that are given by name are kept by number,
-since APScheduler reads ``jan-jun/2`` as ``jan-jun``, and ``jan-6`` as ``jan``. A line that restricts both
-the day of the month and the weekday is refused: cron reads it as "either", most people and APScheduler
-as "both".
+A line means what crontab(5) says, without the ambiguous forms:
+
+- Weekdays are stored by name, because crontab counts from Sunday and APScheduler from Monday.
+- Month names are stored as numbers, because APScheduler reads ``jan-jun/2`` as ``jan-jun``, and ``jan-6`` as
+  ``jan``.
+- A line that restricts both the day of the month and the weekday is refused. cron reads such a line as
+  "either"; most people and APScheduler read it as "both".
 """
 
 from __future__ import annotations
@@ -30,10 +32,10 @@ _EXPECTED = 'must be an interval such as "15m", or a crontab line such as "30 2 
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Due again and again.
+    """An interval.
 
     Attributes:
-        seconds: From one time to the next.
+        seconds: The time from one run to the next.
     """
 
     seconds: float
@@ -41,7 +43,7 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Crontab:
-    """Due when the clock on the wall says so: five fields as in crontab(5); weekdays by name."""
+    """Times of the day, month and week: the five fields of crontab(5), with weekdays by name."""
 
     minute: str
     hour: str
@@ -55,7 +57,7 @@ Timing: TypeAlias = Every | Crontab
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One of the five: its name, its range, and the names that stand for numbers from ``first`` on."""
+    """One of the five fields: its name, its range, and names for the numbers from ``least`` on."""
 
     name: str
     least: int
@@ -63,7 +65,7 @@ class _Field:
     names: tuple[str, ...] = ()
 
     def expand(self, text: str) -> frozenset[int]:
-        """All the numbers that the field means."""
+        """Return all numbers that the field stands for."""
         return frozenset(number for item in text.split(",") for number in self._item(item))
 
     def _item(self, item: str) -> range:
@@ -105,7 +107,11 @@ _FIELDS = (
 
 
 def parse_timing(value: object) -> Timing:
-    """An interval from one second to 31 days, or five crontab fields; else raises ``values.fault``."""
+    """Parse an interval from one second to 31 days, or a line of five crontab fields.
+
+    Raises:
+        PydanticCustomError: The value is neither (see ``values.invalid_value``).
+    """
     if isinstance(value, Every | Crontab):
         return value
     if not isinstance(value, str) or len(value) > 200:  # noqa: PLR2004 - longer is no crontab line
@@ -140,7 +146,7 @@ def _crontab(fields: list[str]) -> Crontab:
 
 
 def per_day(timing: Timing) -> int:
-    """How often something is due on one day at most."""
+    """Return how often something is due on one day, at most."""
     if isinstance(timing, Every):
         return math.ceil(_DAY / timing.seconds)
     minute, hour = _FIELDS[:2]

@@ -1,8 +1,8 @@
-"""The environment as a layer over the main file, read by pydantic-settings.
+"""Reads environment variables over the main file, through pydantic-settings.
 
-Apart from the rest since the library takes some 60 ms to import: ``load`` imports this only where a
-variable of ours is set. Each variable goes through the library alone, since it stops at the first that
-it cannot read, lets unknown ones pass, and does not tell which one a value came from.
+The library takes some 60 ms to import, so ``load`` imports this module only if a variable with our prefix is
+set. The library stops at the first variable that it cannot read, ignores unknown variables, and does not
+report which variable a value came from. This module therefore passes one variable at a time.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ __all__ = ["apply_environment"]
 
 
 class _Variables(BaseSettings, Document):  # type: ignore[misc]  # its config has more keys, that is all
-    """The main document for pydantic-settings, which reads from it which keys hold lists or numbers."""
+    """The main document, from which pydantic-settings learns which keys hold lists or numbers."""
 
 
 def apply_environment(
     source: ConfigurationSource, environ: Mapping[str, str], known: Mapping[Path, FieldInfo]
 ) -> None:
-    """Puts the values of the environment over those of a file; errors go to the source.
+    """Replace values of the main file by those of the environment.
 
     Args:
-        source: The main document; changed in place.
-        environ: Variables that begin with the prefix. Lists and tables are JSON.
-        known: The keys that there are.
+        source: The main document. It is changed in place, and receives the errors.
+        environ: The variables that begin with the prefix. Lists and tables are JSON.
+        known: All keys of the document.
     """
     secrets = {variable_name(path): path for path in secret_keys(known)}
     tables = {path for path, field in known.items() if holds_table(field)}
@@ -70,7 +70,7 @@ def apply_environment(
 
 
 def _is_known(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> bool:
-    """A key or a table, and in capitals."""
+    """Whether a variable is in capitals and names a key or a table."""
     return name == name.upper() and any(key[: len(path)] == path for key in known)
 
 
@@ -80,7 +80,7 @@ def _unknown_key_error(name: str, path: Path, known: Mapping[Path, FieldInfo]) -
 
 
 def _set_table_key(source: ConfigurationSource, key: Path, path: Path, value: str, name: str) -> None:
-    """A key that takes a text, or a table of texts in JSON; or one entry of such a table."""
+    """Set a key that takes a text or a table of texts in JSON, or set one entry of such a table."""
     table: dict[str, object] = source.data
     for part in key[:-1]:
         inner = table.get(part)
@@ -96,7 +96,7 @@ def _set_table_key(source: ConfigurationSource, key: Path, path: Path, value: st
 
 
 def _parse_table(value: str) -> object:
-    """A table in JSON; any other text, an expression that makes an object among them, as it is."""
+    """Parse a table in JSON. Return any other text unchanged: an expression can begin with a brace, too."""
     try:
         found = json.loads(value) if value.lstrip().startswith("{") else value
     except (ValueError, RecursionError):
@@ -105,13 +105,13 @@ def _parse_table(value: str) -> object:
 
 
 def _nested(path: Path, value: str) -> dict[str, object]:
-    """A secret as it stands: no digits become a number on the way."""
+    """Return a secret as a fragment of the document. It stays text, even if it has only digits."""
     table, key = path
     return {table: {key: value}}
 
 
 def _parse_variable(reader: EnvSettingsSource, name: str, value: str) -> dict[str, object] | None:
-    """One variable as a fragment of the document; None if it should have been JSON."""
+    """Return one variable as a fragment of the document; None if it is not the JSON that its key needs."""
     reader.env_vars = {name.lower(): value}
     try:
         return reader()

@@ -1,6 +1,7 @@
-"""Which keys there are: read off the models, so that there is one list only.
+"""Lists the configuration keys that the models define, and names them in messages.
 
-A key is named by its path, dotted in messages: ``trakor.api_key``. Every secret ``X`` has ``X_file``.
+A path identifies a key; messages write the path with dots: ``trakor.api_key``. Every secret ``X`` also has
+the key ``X_file``.
 """
 
 from __future__ import annotations
@@ -38,21 +39,21 @@ ENV_PREFIX = "TRAKOR_BRIDGE_"
 FILE_SUFFIX = "_file"
 
 DEPTH = 3
-"""Of the deepest key: what is nested further is wrong, and is not followed."""
+"""The depth of the deepest key. Tables below it are wrong, and are not read."""
 
 _CLIP = 60
 MAX_PATH = 300
 
 
 def document_keys(model: type[BaseModel]) -> dict[Path, FieldInfo]:
-    """Each leaf key of a document, ``X_file`` included, with the field that it belongs to."""
+    """Return each key of a document that holds a value, ``X_file`` included, with its field in the model."""
     keys = dict(_leaves(model, ()))
     files = {(*path[:-1], path[-1] + FILE_SUFFIX): keys[path] for path in secret_keys(keys)}
     return keys | files
 
 
 def secret_keys(keys: Mapping[Path, FieldInfo]) -> list[Path]:
-    """The keys among these whose values are never shown; not their ``X_file``, which are paths."""
+    """Return the keys whose values are never shown, without their ``X_file``, which are paths."""
     return [
         path
         for path, field in keys.items()
@@ -61,27 +62,27 @@ def secret_keys(keys: Mapping[Path, FieldInfo]) -> list[Path]:
 
 
 def holds_list(field: FieldInfo) -> bool:
-    """Whether a key takes several values; then its ``X_file`` has one on each line."""
+    """Whether a key takes several values. If so, its ``X_file`` has one value on each line."""
     return any(get_origin(part) is tuple for part in _parts(field.annotation))
 
 
 def holds_table(field: FieldInfo) -> bool:
-    """Whether a key takes a text, or a table of texts whose names are the user's own."""
+    """Whether a key takes a text, or a table of texts whose names the user chooses."""
     return any(get_origin(part) is dict for part in _parts(field.annotation))
 
 
 def dotted(path: Path) -> str:
-    """A key as messages name it: printable and short, whatever it was called."""
+    """Return a key as messages write it: printable and short, whatever the user called it."""
     return ".".join(printable(part) for part in path)
 
 
 def variable_name(path: Path) -> str:
-    """The environment variable of a key."""
+    """Return the environment variable of a key."""
     return ENV_PREFIX + "__".join(path).upper()
 
 
 def nearest_key(path: Path, known: Collection[Path]) -> Path:
-    """The known key that an unknown one was most likely meant to be; first among those of its table."""
+    """Return the known key that an unknown one was most likely meant to be, preferably of the same table."""
     siblings = {other[-1]: other for other in known if other[:-1] == path[:-1]}
     match = difflib.get_close_matches(path[-1][:_CLIP], siblings, n=1, cutoff=0.6)
     if match:
@@ -91,7 +92,10 @@ def nearest_key(path: Path, known: Collection[Path]) -> Path:
 
 
 def nearest_table(path: Path, known: Collection[Path]) -> str:
-    """The table that an unknown one was most likely meant to be; empty if a key outside of tables was."""
+    """Return the table that an unknown one was most likely meant to be.
+
+    Empty if the user more likely meant a key outside of all tables.
+    """
     if len(path) > 1:
         return ""
     tables = {other[0]: len(other) > 1 for other in known}
@@ -100,7 +104,7 @@ def nearest_table(path: Path, known: Collection[Path]) -> str:
 
 
 def printable(name: str, limit: int = _CLIP) -> str:
-    """A name that the user gave, fit for one line of a message."""
+    """Return a name from the user in a form that fits into one line of a message."""
     text = name if name.isprintable() else name.encode("ascii", "backslashreplace").decode()
     text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= limit else text[:limit] + "…"

@@ -1,13 +1,13 @@
-"""From file and environment to ``Settings``, or to every fault at once.
+"""Loads ``Settings`` from file and environment, or raises all errors at once.
 
 ::
 
     config.toml ── sources ──┐                      connections.d/*.toml ── sources ──┐
-                             ├──> Source ──> secrets from X_file ──> unbuilt ──> model ──> Settings
+                             ├──> ConfigurationSource ──> secrets from X_file ──> model ──> Settings
     TRAKOR_BRIDGE_… ── environment ──┘         (each step adds its errors to the source)
 
-The one exception that leaves here, ``ConfigurationError``, is raised outside of every ``except``:
-a pydantic error as its context would put the inputs, secrets among them, into the traceback.
+``ConfigurationError`` is raised outside of every ``except``. Otherwise a pydantic error would be its context,
+and would put the inputs, secrets among them, into the traceback.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DEFAULT_FILE = "config.toml"
 DEFAULT_CONNECTION = "default"
 
 MAX_ERRORS = 100
-"""More than anyone mends in one go: keeps a file of nonsense from filling the screen."""
+"""More errors than anybody corrects at once. The limit keeps a file of nonsense from filling the screen."""
 
 _REQUIRED = (("trakor", "url"), ("trakor", "api_key"))
 _CONNECTION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -55,15 +55,15 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Reads and checks the configuration.
+    """Load and validate the configuration.
 
     Args:
-        path: The file that the user named (``--config``); None: ``$TRAKOR_BRIDGE_CONFIG``, else
-            ``./config.toml``, which may be absent where the environment says it all.
+        path: The file that the user named with ``--config``. None means ``$TRAKOR_BRIDGE_CONFIG``, or else
+            ``./config.toml``, which may be absent if the environment has every required key.
         environ: The environment, such as ``os.environ``.
 
     Raises:
-        ConfigurationError: All that is wrong, each fault with its place.
+        ConfigurationError: All errors, each with its place.
     """
     main = _main_source(path, environ)
     others = _connection_sources(main)
@@ -84,9 +84,9 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 
 def _main_source(path: Path | None, environ: Mapping[str, str]) -> ConfigurationSource:
-    """The main file with the environment over it."""
+    """Read the main file and apply the environment to it."""
     named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
-    file = (named or Path(DEFAULT_FILE)).absolute()  # not resolved: a mounted file can be a link elsewhere
+    file = (named or Path(DEFAULT_FILE)).absolute()  # not resolved: a mounted file can be a symbolic link
     source = ConfigurationSource(label=printable(file.name), folder=file.parent, main=True)
     source.exists = os.path.lexists(file)
     if source.exists:
@@ -98,7 +98,7 @@ def _main_source(path: Path | None, environ: Mapping[str, str]) -> Configuration
         name: environ[name] for name in environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE
     }
     if ours:
-        from bridge.settings.environment import apply_environment  # noqa: PLC0415 - see there: costs 60 ms
+        from bridge.settings.environment import apply_environment  # noqa: PLC0415 - takes 60 ms
 
         apply_environment(source, ours, document_keys(Document))
     return source
@@ -106,16 +106,16 @@ def _main_source(path: Path | None, environ: Mapping[str, str]) -> Configuration
 
 def _missing_file_error(file: Path) -> str:
     return (
-        f"{printable(file.name)}: there is no configuration to be read at {printable(str(file), MAX_PATH)}:"
-        " `trakor-bridge init` writes one,"
-        " or copy config.example.toml there and fill it in,"
+        f"{printable(file.name)}: there is no configuration file at {printable(str(file), MAX_PATH)}:"
+        " write one with `trakor-bridge init`,"
+        " copy config.example.toml there and fill it in,"
         f" name another file with --config or {CONFIG_VARIABLE},"
-        " or try it out first: `trakor-bridge sandbox` prints a configuration"
+        " or try the bridge first: `trakor-bridge sandbox` prints a configuration"
     )
 
 
 def _connection_sources(main: ConfigurationSource) -> dict[str, ConfigurationSource]:
-    """Connection name -> its file, for each ``*.toml`` of ``connections_dir``."""
+    """Read each ``*.toml`` of ``connections_dir``, by the connection's name."""
     given = main.data.get("connections_dir")
     if not isinstance(given, str) or not given.isprintable() or not given:
         return {}
@@ -135,13 +135,17 @@ def _connection_source(file: Path) -> ConfigurationSource:
     )
     if file.stem == DEFAULT_CONNECTION or not _CONNECTION_NAME.fullmatch(file.stem):
         errors.append(
-            f"{label}: the file names the connection: use lower-case letters, digits and -, and not default"
+            f"{label}: the file's name is also the connection's name: use lower-case letters, digits and -,"
+            " but not default"
         )
     return source
 
 
 def _main_document(main: ConfigurationSource, others: Mapping[str, ConfigurationSource]) -> Document | None:
-    """The main document, checked; its pair is wanted where any of it is given, or nothing else is."""
+    """Validate the main document.
+
+    Its own pair is required if the file gives any of the pair, or if there is no other connection.
+    """
     if not main.readable:
         return None
     if not main.exists and not others and _incomplete(main):
@@ -155,7 +159,7 @@ def _main_document(main: ConfigurationSource, others: Mapping[str, Configuration
 
 
 def _incomplete(main: ConfigurationSource) -> bool:
-    """Whether a required key is given neither itself nor as the path of a file."""
+    """Whether a required key is missing: neither its value nor the path of its file is given."""
     return any(
         main.get((*table, key)) is None and main.get((*table, key + FILE_SUFFIX)) is None
         for *table, key in _REQUIRED
@@ -163,7 +167,7 @@ def _incomplete(main: ConfigurationSource) -> bool:
 
 
 def _validate(model: type[_Model], source: ConfigurationSource) -> _Model | None:
-    """Return a source as its document; None if it is not one, with the errors noted in the source."""
+    """Return a source as its document. Return None if it has errors, which are added to the source."""
     known = document_keys(model)
     read_secrets(source, known)
     source.errors += find_unsupported_values(source)
@@ -177,7 +181,7 @@ def _validate(model: type[_Model], source: ConfigurationSource) -> _Model | None
 def _connections(
     main: ConfigurationSource, document: Document | None, others: Mapping[str, ConfigurationSource]
 ) -> dict[str, ConnectionSettings]:
-    """All connections that are without fault, the main file's own first."""
+    """Return all connections without errors, with that of the main file first."""
     connections = {}
     if document is not None and document.salestrekker is not None and document.trakor is not None:
         connections[DEFAULT_CONNECTION] = _connection(
@@ -210,7 +214,10 @@ def _connection(
 def _refuse_shared_organizations(
     connections: Mapping[str, ConnectionSettings], sources: Mapping[str, ConfigurationSource]
 ) -> None:
-    """Two connections into one Trakor organisation must claim names in one scope, or names would double."""
+    """Refuse two connections that send to one Trakor organisation but claim names in different scopes.
+
+    Both could send the same name.
+    """
     for first, second in combinations(connections.values(), 2):
         one, other = first.trakor, second.trakor
         shared = (one.url, one.api_key) == (other.url, other.api_key)
@@ -218,8 +225,8 @@ def _refuse_shared_organizations(
             sources[second.name].errors.append(
                 sources[second.name].error_at(
                     ("trakor", "scope"),
-                    f"must be the same as {dotted(('trakor', 'scope'))} of the connection {first.name}, which"
-                    " has the same Trakor address and key; give both the same name",
+                    f"must be the same as {dotted(('trakor', 'scope'))} of the connection {first.name}: both"
+                    " have the same Trakor address and key",
                 )
             )
 
@@ -238,4 +245,4 @@ def _ledger(document: LedgerDocument, folder: Path) -> LedgerSettings:
 def _limit_errors(errors: list[str]) -> list[str]:
     if len(errors) <= MAX_ERRORS:
         return errors
-    return [*errors[:MAX_ERRORS], "… and more: mend these first"]
+    return [*errors[:MAX_ERRORS], "… and more: correct these first"]

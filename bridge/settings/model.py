@@ -63,14 +63,14 @@ _NOT_EXPRESSIONS = ("id", "name")
 
 
 def _parsed_default(default: str) -> Any:  # noqa: ANN401 - as Field itself
-    """A default as the user would write it: parsed like any other value."""
+    """Return a field whose default is written as the user would write it, and parsed like any other value."""
     return Field(default=default, validate_default=True)
 
 
 class Section(BaseModel):
-    """A table of the document: frozen, no unknown keys, no type guessed.
+    """A table of the document: frozen, without unknown keys, and with strict types.
 
-    ``defer_build``: pydantic makes the validators at the first use, not at import.
+    With ``defer_build``, pydantic makes the validators at the first use, not at import.
     """
 
     model_config = ConfigDict(
@@ -85,7 +85,7 @@ class Section(BaseModel):
 
 
 class AddressedSection(Section):
-    """A table with an address in it: plain http only to this machine, or where the user insists."""
+    """A table with an address. Plain http is refused for other machines, unless the user allows it."""
 
     allow_insecure: bool = False
 
@@ -95,13 +95,14 @@ class AddressedSection(Section):
         url = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
         if not info.data.get("allow_insecure", True) and values.is_plain_and_remote(url):
             raise invalid_value(
-                "must be https:// (or allow_insecure = true beside it: keys and data can then be read)"
+                "must be https:// (or set allow_insecure = true in this table: others can then read keys"
+                " and data on the way)"
             )
         return value
 
 
 class _RetryingSection(AddressedSection):
-    """A table with growing waits: none may start longer than its maximum."""
+    """A table with growing waits. The first wait may not be longer than the longest."""
 
     retry_first: float
     retry_max: float
@@ -110,7 +111,7 @@ class _RetryingSection(AddressedSection):
 
     @property
     def retry(self) -> RetryPolicy:
-        """The waits after a request that failed for its own sake."""
+        """The waits before one failed request is repeated."""
         return RetryPolicy(self.retry_first, self.retry_max)
 
     @property
@@ -128,7 +129,7 @@ class _RetryingSection(AddressedSection):
 
 
 class SalestrekkerSettings(_RetryingSection):
-    """Where records come from; exactly one of an API key and a log-in."""
+    """Where records come from. Either an API key or a log-in is required, not both."""
 
     url: values.HttpUrl = "https://app.salestrekker.com/graphql"
     api_key: values.ApiKey | None = None
@@ -149,12 +150,12 @@ class SalestrekkerSettings(_RetryingSection):
     @classmethod
     def _require_one_credential(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if not {"api_key", "email"} <= info.data.keys():
-            return value  # one of them is at fault itself
+            return value  # one of them has an error of its own
         has_key, has_email = info.data["api_key"] is not None, info.data["email"] is not None
         if has_key and (has_email or value is not None):
-            raise invalid_value("must not stand beside api_key: give an API key, or e-mail and password")
+            raise invalid_value("must not be given together with api_key: give a key, or e-mail and password")
         if not has_key and has_email != (value is not None):
-            raise invalid_value("must be given together with email" if has_email else "needs email beside it")
+            raise invalid_value("must be given together with email" if has_email else "needs email as well")
         if not has_key and not has_email:
             raise invalid_value("is missing (or give api_key_file with the path of a file)", at="api_key")
         return value
@@ -177,7 +178,7 @@ class TrakorSettings(_RetryingSection):
 
 
 class _Map(Section):
-    """JMESPath expressions over one record; those not given are the built-in ones."""
+    """JMESPath expressions over one record. The built-in one applies to each key that is not given."""
 
     id: Text | None = None
     name: Text | None = None
@@ -193,13 +194,13 @@ class _Map(Section):
 
 
 class ContactMap(_Map):
-    """What makes a Trakor party of a contact."""
+    """The expressions that turn a contact into a Trakor party."""
 
     contact_info: Text | None = None
 
 
 class ProductMap(_Map):
-    """What makes a Trakor product of a product."""
+    """The expressions that turn a product into a Trakor product."""
 
     description: Text | None = None
     price: Text | None = None
@@ -221,7 +222,7 @@ class StreamSettings(Section):
 
     @property
     def map(self) -> dict[str, str]:
-        """Map key -> expression: only what the user gave; one of a table has a key such as same_as.email."""
+        """The user's expressions by key. An expression in a table has a key such as ``same_as.email``."""
         given = self.expressions.model_dump(exclude_none=True)
         return {
             name: text
@@ -230,7 +231,7 @@ class StreamSettings(Section):
         }
 
     def policy(self) -> Policy:
-        """The ``on_…`` keys as the decision wants them."""
+        """Return the ``on_…`` keys in the form that ``bridge/decision`` takes."""
         return Policy(
             on_same_name=self.on_same_name,
             on_rename=self.on_rename,
@@ -269,13 +270,13 @@ class ScheduleSettings(Section):
     gone_limit: float = Field(default=0.2, ge=0, le=1)
 
     def timing(self, job: Job | Stream) -> Timing:
-        """When a job is due; of a stream: the one that reads it alone."""
+        """Return when a job is due. For a stream: when that stream alone is swept."""
         timing: Timing = getattr(self, job.value)
         return timing
 
 
 class WebhookTokenSettings(Section):
-    """The part of ``[webhooks]`` that each connection has of its own."""
+    """The part of ``[webhooks]`` that each connection has for itself."""
 
     token: values.TokenPair | None = None
 
@@ -310,7 +311,7 @@ class AdminSettings(Section):
 
 
 class LedgerDocument(Section):
-    """Where the ledger is, and the key of its hashes."""
+    """Where the ledger is, its key, and how long it stores what."""
 
     url: values.LedgerUrl = _parsed_default("sqlite:///ledger.db")
     key: values.LedgerKey = _parsed_default("")
@@ -326,14 +327,14 @@ class AlertsSettings(AddressedSection):
 
 
 class LogSettings(Section):
-    """How much is logged, and how it looks."""
+    """The log's level and format."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
 
 
 class _Streams(Section):
-    """What both documents have, beside the two ends."""
+    """The sections that both kinds of document have, apart from the two systems."""
 
     contacts: ContactsSettings = Field(default_factory=ContactsSettings)
     products: ProductsSettings = Field(default_factory=ProductsSettings)
@@ -346,7 +347,7 @@ class _Streams(Section):
 
 
 class ConnectionDocument(_Streams):
-    """A file of ``connections_dir``: one more pair of organisations."""
+    """A file of ``connections_dir``: another pair of organisations."""
 
     salestrekker: SalestrekkerSettings
     trakor: TrakorSettings
@@ -354,7 +355,7 @@ class ConnectionDocument(_Streams):
 
 
 class Document(_Streams):
-    """The main file. Without ``salestrekker`` and ``trakor`` it has no pair of its own."""
+    """The main file. Without ``salestrekker`` and ``trakor``, it has no pair of its own."""
 
     PAIR: ClassVar[tuple[str, ...]] = ("salestrekker", "trakor", *Stream, "schedule")
 
@@ -373,12 +374,12 @@ class ConnectionSettings:
     """One pair of organisations.
 
     Attributes:
-        name: ``default``, or the name of its file in ``connections_dir``.
-        salestrekker: Where its records come from.
-        trakor: Where they go.
+        name: ``default``, or the name of the connection's file in ``connections_dir``.
+        salestrekker: Where records come from.
+        trakor: Where records go.
         streams: How each stream is read, mapped and decided.
         schedule: When the daemon reads.
-        webhook_tokens: The secret parts of its webhook addresses: none, one, or two while one replaces
+        webhook_tokens: The secret parts of the webhook addresses: none, one, or two while one replaces
             the other.
     """
 
@@ -390,7 +391,7 @@ class ConnectionSettings:
     webhook_tokens: tuple[SecretStr, ...] = ()
 
     def secrets(self) -> list[SecretStr | None]:
-        """What must never be shown, of this connection."""
+        """Return the connection's values that must never be shown."""
         source = self.salestrekker
         return [source.api_key, source.password, self.trakor.api_key, *self.webhook_tokens]
 
@@ -400,20 +401,20 @@ class ConnectionSettings:
         return self.trakor.scope or self.name
 
     def stream(self, stream: Stream) -> StreamSettings:
-        """The settings of one stream."""
+        """Return the settings of one stream."""
         return self.streams[stream]
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """Where the ledger is.
+    """Where the ledger is, its key, and how long it stores what.
 
     Attributes:
-        url: As given; may hold a password.
-        path: Of the file, absolute; None if the ledger is no file.
-        key: Of the keyed hashes and of sealed text; None: the file ``ledger.key`` beside the ledger.
-        keep_history: Seconds.
-        keep: ``sealed``: what was sent stays, encrypted; ``hashes``: only whether it differs.
+        url: The address as given. It can contain a password.
+        path: The absolute path of the file; None if the ledger is not a file.
+        key: The secret for hashes and encryption; None means the file ``ledger.key`` beside the ledger.
+        keep_history: For how many seconds the lines of the history are stored.
+        keep: ``sealed`` stores what was sent, encrypted. ``hashes`` stores only its hash.
     """
 
     url: SecretStr
@@ -425,13 +426,13 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that was configured, checked.
+    """The whole configuration, validated.
 
     Attributes:
-        folder: Absolute; of the configuration file: ``queries/`` is looked for here.
-        connections: Name -> connection, at least one; ``default`` first, the others by name.
-        ledger: Where the ledger is.
-        log: How much is logged, and how it looks.
+        folder: The absolute path of the configuration file's folder, where ``queries/`` is.
+        connections: Name -> connection, at least one. ``default`` comes first, then the others by name.
+        ledger: Where the ledger is, and its key.
+        log: The log's level and format.
         webhooks: The listener for Salestrekker's webhooks.
         admin: The listener for the status page.
         alerts: Who receives alerts.
@@ -446,7 +447,7 @@ class Settings:
     alerts: AlertsSettings
 
     def secrets(self) -> frozenset[str]:
-        """Every secret value, for what must hide them."""
+        """Return every secret value, for code that must hide them."""
         secrets = [self.admin.password, self.alerts.heartbeat_url, *self.alerts.urls, self.ledger.key]
         for connection in self.connections.values():
             secrets += connection.secrets()
@@ -455,7 +456,7 @@ class Settings:
 
 
 def _password(url: str) -> Iterator[str]:
-    """The one part of a ledger's address that is secret."""
+    """Yield the password in a ledger's address, if there is one."""
     user, at, _host = url.partition("://")[2].rpartition("@")
     _name, _colon, password = user.partition(":")
     if at and password:

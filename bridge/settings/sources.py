@@ -1,7 +1,7 @@
-"""What was given, before it is checked: a TOML file, and what the environment lays over it.
+"""The configuration as given, before validation: a TOML file, the environment's values, and secret files.
 
-Each value knows where it came from, so that a fault can begin with its place. Nothing here raises for
-what the user wrote: errors are collected, to be shown all at once.
+A source knows where each value came from, so that each error can begin with its place. Mistakes of the user
+raise nothing here: the source collects the errors, so that all are reported at once.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FILE_BYTES", "ConfigurationSource", "read_secrets", "read_toml"]
 
 MAX_FILE_BYTES = 1 << 20
-"""A configuration is a page or two; a file of gigabytes is a mistake that must not fill the memory."""
+"""A configuration has a page or two. A file of gigabytes is a mistake, and must not fill the memory."""
 
 _PLACEHOLDER = "-" * 64
-"""For a secret that could not be read, so that what depends on its presence is not at fault as well."""
+"""Replaces a secret that could not be read, so that other checks do not report the secret as missing."""
 
 _POSITION = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SYNTAX = {
@@ -44,8 +44,8 @@ _SYNTAX = {
     "Cannot mutate": "a table that is already complete is added to",
     "Duplicate inline": "a key is given twice",
     "Unterminated string": "a quoted text is not closed",
-    "Illegal character": "a character that must not stand here (a quoted text that is not closed?)",
-    "Invalid value": "no value that TOML knows (text needs quotes)",
+    "Illegal character": "a character that is not allowed here (is a quoted text not closed?)",
+    "Invalid value": "not a value that TOML knows (text needs quotes)",
     "Expected '='": "a key without = after it",
     "Expected ']'": "a bracket is not closed",
     "Invalid initial character": "a key that begins with a character that must be quoted",
@@ -57,19 +57,19 @@ _SYNTAX = {
 
 @dataclass
 class ConfigurationSource:
-    """One document before it is checked.
+    """One document before validation.
 
     Attributes:
         label: The file's name in messages.
-        folder: What relative paths are relative to.
+        folder: The folder that relative paths start from.
         data: The tables and values.
-        exists: Whether there is a file at all.
-        main: Whether the environment counts for it.
-        readable: Whether it could be read: what cannot is not checked any further.
-        variables: Where a value is from the environment: its key, and the variable's name.
-        files: Where a secret was read from ``X_file``: the secret's key, and that of the path.
-        unreadable_secrets: Secrets whose file could not be read: not to be called missing or wrong as well.
-        errors: What is already known to be wrong with it.
+        exists: Whether there is a file.
+        main: Whether this is the main file, to which the environment applies.
+        readable: Whether the file could be read. If not, it is not validated.
+        variables: Key -> the environment variable that its value came from.
+        files: Key of a secret -> the key ``X_file`` that its value came from.
+        unreadable_secrets: Secrets whose file could not be read. They get no second error.
+        errors: The errors found so far, each with its place.
     """
 
     label: str
@@ -84,18 +84,18 @@ class ConfigurationSource:
     errors: list[str] = field(default_factory=list)
 
     def get(self, path: Path) -> object:
-        """The value at a path; None if there is none."""
+        """Return the value at a path; None if there is none."""
         value: object = self.data
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None
         return value
 
     def error_at(self, path: Path, sentence: str) -> str:
-        """One fault as it is shown: its place, then what is wrong there."""
+        """Return an error message: the place, then what is wrong there."""
         return f"{self.location(path)}: {sentence}"
 
     def location(self, path: Path) -> str:
-        """Where a key's value is from, or where it would belong."""
+        """Return where a key's value came from, or where the value belongs if it is missing."""
         path = self.files.get(path, path)
         for length in range(len(path), 0, -1):
             name = self.variables.get(path[:length])
@@ -107,7 +107,7 @@ class ConfigurationSource:
 
 
 def read_toml(path: FilePath, label: str) -> tuple[dict[str, object], list[str]]:
-    """A file's tables, and what kept it from being read: then the tables are empty."""
+    """Return a file's tables, and its errors. If there are errors, the tables are empty."""
     text, problem = _read_text(path)
     if problem:
         return {}, [f"{label}: {problem} ({printable(str(path), MAX_PATH)})"]
@@ -115,13 +115,13 @@ def read_toml(path: FilePath, label: str) -> tuple[dict[str, object], list[str]]
         return tomllib.loads(text.removeprefix("\ufeff")), []
     except RecursionError:
         problem = "lists or tables are nested too deeply"
-    except ValueError as error:  # also a number of more digits than Python takes
+    except ValueError as error:  # also for a number with more digits than Python converts
         problem = _describe_syntax_error(str(error), text)
     return {}, [f"{label}: {problem}"]
 
 
 def read_secrets(source: ConfigurationSource, known: Mapping[Path, FieldInfo]) -> None:
-    """Replaces each ``X_file`` by the secret ``X`` that it names; errors go to the source."""
+    """Replace each ``X_file`` by the secret ``X`` in that file. The source receives the errors."""
     for path in secret_keys(known):
         table = source.get(path[:-1])
         file_key = (*path[:-1], path[-1] + FILE_SUFFIX)
@@ -129,7 +129,9 @@ def read_secrets(source: ConfigurationSource, known: Mapping[Path, FieldInfo]) -
             continue
         name = table.pop(file_key[-1])
         if table.get(path[-1]):
-            source.errors.append(source.error_at(file_key, f"stands beside {path[-1]}: give one of the two"))
+            source.errors.append(
+                source.error_at(file_key, f"is given together with {path[-1]}: give only one")
+            )
             continue
         secret, problem = _read_secret(source.folder, name)
         table[path[-1]] = secret.splitlines() if holds_list(known[path]) else secret
@@ -150,14 +152,14 @@ def _read_secret(folder: FilePath, name: object) -> tuple[str, str]:
 
 
 def _read_text(path: FilePath) -> tuple[str, str]:
-    """A small file as text; else why not, without anything that is in it."""
+    """Return a small file as text, or an error that shows nothing of its content."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         return "", f"cannot be read: {error.strerror or 'unknown error'}"
     except ValueError:  # a NUL in the path
-        return "", "cannot be read: that is no path"
+        return "", "cannot be read: that is not a path"
     if len(content) > MAX_FILE_BYTES:
         return "", f"is larger than {MAX_FILE_BYTES} bytes"
     try:
@@ -168,7 +170,7 @@ def _read_text(path: FilePath) -> tuple[str, str]:
 
 
 def _describe_syntax_error(message: str, text: str) -> str:
-    """Describe a syntax error in our words: tomllib's own can show the character or the key."""
+    """Describe a syntax error without tomllib's message, which can show the character or the key."""
     reason = next((ours for theirs, ours in _SYNTAX.items() if message.startswith(theirs)), "not valid TOML")
     match = _POSITION.search(message)
     if match is None:

@@ -1,7 +1,7 @@
 """Turns pydantic's errors, and settings that this version does not support yet, into sentences for the user.
 
-Only an error's type, its place and the bounds of the model are used, never its input: the input can be a
-secret, and pydantic shows it in ``str``, ``repr``, ``errors`` and ``json`` alike.
+The sentences use only an error's type, its place and the bounds of the model, never the input. The input can
+be a secret, and pydantic shows it in ``str``, ``repr``, ``errors`` and ``json``.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _SENTENCES = {
 def describe_validation_errors(
     error: ValidationError, source: ConfigurationSource, known: Mapping[Path, FieldInfo]
 ) -> Iterator[str]:
-    """One fault for each error, with its place.
+    """Yield a message for each error, with its place.
 
     Args:
-        error: What pydantic raised; its inputs are not looked at.
-        source: The document that was checked.
+        error: The error from pydantic. Its inputs are not read.
+        source: The document that was validated.
         known: The keys that this document may have.
     """
     for detail in error.errors(include_url=False, include_input=False):
@@ -86,13 +86,13 @@ def _missing(path: Path, source: ConfigurationSource, known: Mapping[Path, Field
 
 
 UNSUPPORTED_SCHEMES: Mapping[str, str] = {
-    "postgresql": "a ledger on PostgreSQL is not built yet: use a file, such as sqlite:///ledger.db",
+    "postgresql": "a ledger on PostgreSQL is not supported yet: use a file, such as sqlite:///ledger.db",
 }
 """Scheme of ``ledger.url`` -> the message for it."""
 
 
 def find_unsupported_values(source: ConfigurationSource) -> Iterator[str]:
-    """A fault for each known value that has no effect yet."""
+    """Yield an error for each valid value that this version does not support yet."""
     url = source.get(("ledger", "url"))
     scheme = url.partition(":")[0] if isinstance(url, str) else ""
     if scheme in UNSUPPORTED_SCHEMES:

@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 MIN_SECRET_LENGTH = 32
-"""Characters: what is guessed against, unseen, has to be long."""
+"""In characters. Anybody can try to guess such a secret unnoticed, so it has to be long."""
 
 MAX_TEXT = 10_000
 MAX_NAME = 100
@@ -73,21 +73,23 @@ _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
 def invalid_value(sentence: str, *, at: str = "") -> PydanticCustomError:
-    """What a parser raises: the sentence that is shown after the place.
+    """Return the error for a parser to raise.
 
-    ``at`` names another key of the same table as the place.
+    Args:
+        sentence: What is wrong. The message shows this after the place.
+        at: Another key of the same table, if that key is the place.
     """
     return PydanticCustomError("bridge", "{sentence}", {"sentence": sentence, "at": at})
 
 
 def seconds_or_none(text: str) -> float | None:
-    """``500ms``, ``5s``, ``15m``, ``1h``, ``2d``, ``1w`` -> seconds; None for what is no duration."""
+    """Parse ``500ms``, ``5s``, ``15m``, ``1h``, ``2d`` or ``1w`` to seconds; None if it is not a duration."""
     match = _DURATION.fullmatch(text)
     return None if match is None else float(match[1]) * _UNITS[match[2]]
 
 
 def parse_duration(value: object) -> float:
-    """``"500ms"``, ``"5s"``, ``"15m"``, ``"1h"``, ``"2d"``, ``"1w"`` -> seconds."""
+    """Parse ``"500ms"``, ``"5s"``, ``"15m"``, ``"1h"``, ``"2d"`` or ``"1w"`` to seconds."""
     seconds = seconds_or_none(value) if isinstance(value, str) else None
     if seconds is None:
         raise invalid_value(
@@ -97,7 +99,7 @@ def parse_duration(value: object) -> float:
 
 
 def within(low: str, high: str) -> AfterValidator:
-    """Bounds of a duration, both included, written as a duration is."""
+    """Return a validator for the bounds of a duration. Both are durations, and both are allowed values."""
     least, most = parse_duration(low), parse_duration(high)
 
     def check(seconds: float) -> float:
@@ -154,7 +156,7 @@ def _optional_query_file(value: str) -> str:
 
 
 def _time_zone(value: str) -> str:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - costs, and is seldom asked for
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - slow to import, and seldom needed
 
     try:
         ZoneInfo(value)
@@ -166,10 +168,10 @@ def _time_zone(value: str) -> str:
 
 
 def _bare_key(value: SecretStr) -> SecretStr:
-    """An API key goes into a header: anything but visible ASCII would break the request."""
+    """Refuse what is not visible ASCII: an API key goes into a header, and would break the request."""
     _filled(value)
     if _VISIBLE.fullmatch(value.get_secret_value()) is None:
-        raise invalid_value("must not hold spaces, line breaks or non-ASCII characters: copy the key again")
+        raise invalid_value("must not contain spaces, line breaks or non-ASCII text: copy the key again")
     return value
 
 
@@ -186,7 +188,7 @@ def _long_or_empty(value: SecretStr) -> SecretStr:
 
 
 def _token_pair(value: object) -> tuple[SecretStr, ...]:
-    """One token, or a list of two while one replaces the other (in the environment: a JSON list)."""
+    """Parse one token, or a list of two while one replaces the other (in the environment: a JSON list)."""
     given = json_list(value)
     items = given if isinstance(given, list | tuple) else [given]
     texts = [item for item in items if isinstance(item, str)]
@@ -202,7 +204,7 @@ def _token_pair(value: object) -> tuple[SecretStr, ...]:
 
 
 def _expressions(value: object) -> str | dict[str, str]:
-    """One expression, or a table of named ones."""
+    """Check one expression, or a table of named ones."""
     given = list(value.values()) if isinstance(value, dict) else [value]
     texts = [text for text in given if isinstance(text, str)]
     if len(texts) != len(given):
@@ -211,13 +213,13 @@ def _expressions(value: object) -> str | dict[str, str]:
         raise invalid_value(f"must have at most {MAX_TEXT} characters")
     if isinstance(value, dict) and len(value) > MAX_EXPRESSIONS:
         raise invalid_value(f"must have at most {MAX_EXPRESSIONS} entries")
-    return value  # type: ignore[return-value]  # checked above, name by name by the map itself
+    return value  # type: ignore[return-value]  # checked above; the map checks the names
 
 
 def flatten_expressions(key: str, value: str | dict[str, str]) -> dict[str, str]:
-    """One expression under its key, each of several under a key of its own: ``same_as.email``.
+    """Return one expression under its key, or each of several under its own key: ``same_as.email``.
 
-    A table without entries is an empty text: nothing is made.
+    An empty table means the same as an empty text: no value.
     """
     if isinstance(value, str):
         return {key: value}
@@ -227,7 +229,7 @@ def flatten_expressions(key: str, value: str | dict[str, str]) -> dict[str, str]
 
 
 def json_list(value: object) -> object:
-    """A list of secrets as the environment gives it, in JSON; anything else as it is."""
+    """Parse a list of secrets in JSON, as the environment has it. Return anything else unchanged."""
     if not isinstance(value, str) or not value.startswith("["):
         return value
     try:
@@ -274,15 +276,16 @@ def is_loopback(host: str) -> bool:
 
 
 def is_plain_and_remote(url: str) -> bool:
-    """Whether what is sent to a checked address could be read on the way."""
+    """Whether others could read on the way what is sent to a valid address."""
     return url.startswith("http://") and not is_loopback(urlsplit(url).hostname or "")
 
 
 def checked_url(url: str) -> str:
-    """An address as the configuration takes it, its slash at the end left out.
+    """Return an address in the configuration's form, without a slash at its end.
 
     Raises:
-        UserError: It is none, or has more in it than an address may have; the address is not shown.
+        UserError: The text is not an address, or has a part that is not allowed. The message does not show
+            the text.
     """
     try:
         return _without_slash(_http_url(url))
@@ -291,12 +294,12 @@ def checked_url(url: str) -> str:
 
 
 def sqlite_file(url: str) -> str | None:
-    """The path in a checked ledger address; None if the ledger is no file."""
+    """Return the path in a valid ledger address; None if the ledger is not a file."""
     return url.removeprefix(_SQLITE) if url.startswith(_SQLITE) else None
 
 
 class _UrlParts(NamedTuple):
-    """An address taken apart."""
+    """The parts of an address."""
 
     scheme: str
     user: bool
@@ -306,7 +309,7 @@ class _UrlParts(NamedTuple):
 
 
 def _split_url(url: str) -> _UrlParts | None:
-    """Takes an address apart; None if it is not an address: urlsplit alone silently drops line breaks."""
+    """Split an address; None if it is not one. Line breaks are refused here: urlsplit silently drops them."""
     if len(url) > MAX_TEXT or _UNFIT.search(url):
         return None
     try:
@@ -322,7 +325,7 @@ def _http_url(value: str) -> str:
     if parts is None or parts.scheme not in _PORTS:
         raise invalid_value(_NO_ADDRESS)
     if parts.user:
-        raise invalid_value("must not hold a user name or password")
+        raise invalid_value("must not contain a user name or password")
     if "?" in value or "#" in value:
         raise invalid_value('must not have a query or fragment: end the address before the "?" or "#"')
     host = f"[{parts.host}]" if ":" in parts.host else parts.host
@@ -335,7 +338,7 @@ def _without_slash(value: str) -> str:
 
 
 def _heartbeat_url(value: SecretStr) -> SecretStr:
-    """Secret as a whole: whoever knows it can keep the dead man's switch quiet. May have a query."""
+    """Check a heartbeat address. All of it is secret: whoever knows it can prevent the alarm."""
     parts = _split_url(value.get_secret_value())
     if value and (parts is None or parts.scheme not in _PORTS):
         raise invalid_value(_NO_ADDRESS)
@@ -379,7 +382,7 @@ def _network(value: object) -> Network:
         return ipaddress.ip_network(text)
     except ValueError:
         raise invalid_value(
-            'must be a list of networks, such as ["203.0.113.0/24"]: one is none, or has bits after its mask'
+            'must be a list of networks, such as ["203.0.113.0/24"]: one is wrong, or has bits after its mask'
         ) from None
 
 
@@ -400,7 +403,7 @@ AlertUrls: TypeAlias = Annotated[tuple[SecretStr, ...], BeforeValidator(_alert_u
 
 
 def _host_names(given: object) -> tuple[str, ...]:
-    """Names without a port, in lower case; one text stands for a list of it."""
+    """Parse names without a port to lower case. One text is a list of one."""
     found = json_list(given)
     names = [found] if isinstance(found, str) else found
     if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
@@ -412,6 +415,6 @@ def _host_names(given: object) -> tuple[str, ...]:
 
 
 HostNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
-"""By which names a listener may be called."""
+"""The names under which clients may address a listener."""
 
 Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(_networks)]

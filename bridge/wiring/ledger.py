@@ -34,7 +34,7 @@ def ledger_path(settings: Settings) -> Path:
         LedgerError: The ledger is no file.
     """
     if settings.ledger.path is None:
-        raise LedgerError("a ledger on PostgreSQL is not built yet", advice="use a sqlite:/// address")
+        raise LedgerError("a ledger on PostgreSQL is not supported yet", advice="use a sqlite:/// address")
     return settings.ledger.path.resolve()
 
 
