@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["OVERHEAD", "Sealer"]
 
 _VERSION: Final = b"\x01"
-_NONCE: Final = 12
+_NONCE_BYTES: Final = 12
 """Bytes (NIST SP 800-38D, 8.2: 96 bits). Chosen by chance: one key is good for 2^32 texts (8.3)."""
 
-_DRAWN: Final = 256
+_NONCES_PER_DRAW: Final = 256
 """So many nonces are drawn at once: for each draw Python gives the interpreter up, and waits for it."""
 
-_TAG: Final = 16
+_TAG_BYTES: Final = 16
 
-OVERHEAD: Final = len(_VERSION) + _NONCE + _TAG
+OVERHEAD: Final = len(_VERSION) + _NONCE_BYTES + _TAG_BYTES
 """Bytes that sealing adds to the texts as JSON."""
 
 
@@ -53,7 +53,7 @@ class Sealer:
 
         derived = hashlib.blake2b(digest_size=32, key=ledger_key, person=b"trakor-sealing").digest()
         self._cipher = AESGCM(derived)
-        self._wrong: type[Exception] = InvalidTag
+        self._invalid_tag: type[Exception] = InvalidTag
         self._nonces: list[bytes] = []
         self._process = os.getpid()
 
@@ -76,8 +76,8 @@ class Sealer:
             try:
                 return self._nonces.pop()
             except IndexError:
-                drawn = os.urandom(_NONCE * _DRAWN)
-                self._nonces += [drawn[at : at + _NONCE] for at in range(0, len(drawn), _NONCE)]
+                drawn = os.urandom(_NONCE_BYTES * _NONCES_PER_DRAW)
+                self._nonces += [drawn[at : at + _NONCE_BYTES] for at in range(0, len(drawn), _NONCE_BYTES)]
 
     def open(self, sealed: bytes | None, place: str) -> list[str]:
         """The texts again.
@@ -90,12 +90,12 @@ class Sealer:
             LedgerError: Another key or place, or damaged bytes.
         """
         if sealed is None or sealed[:1] != _VERSION or len(sealed) < OVERHEAD:
-            raise _unopened()
-        nonce, content = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
+            raise _unsealing_error()
+        nonce, content = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
             return _texts(self._cipher.decrypt(nonce, content, _bound_to(place)))
-        except self._wrong:
-            raise _unopened() from None
+        except self._invalid_tag:
+            raise _unsealing_error() from None
 
 
 def _json(texts: Sequence[str]) -> bytes:
@@ -114,7 +114,7 @@ def _bound_to(place: str) -> bytes:
     return _VERSION + place.encode(errors="surrogatepass")
 
 
-def _unopened() -> LedgerError:
+def _unsealing_error() -> LedgerError:
     return LedgerError(
         "The ledger holds sealed text that cannot be opened: it is damaged, or was sealed with another key.",
         advice="Check it with `trakor-bridge ledger check`, and restore the last backup with its key.",

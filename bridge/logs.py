@@ -159,32 +159,33 @@ class Redactor:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> Mapping[str, Any]:
         """The event without secrets, made of text, numbers, lists and mappings only."""
-        return {self.text(key): self._named(key, value, 0) for key, value in event.items()}
+        return {self.text(key): self._redact_named(key, value, 0) for key, value in event.items()}
 
     def text(self, text: str) -> str:
         """A text without known secrets, and without what looks like one."""
         if self._known is not None:
             text = self._known.sub(REDACTED, text)
-        return _PATTERNS.sub(_blot, text)
+        return _PATTERNS.sub(_redact_match, text)
 
-    def _named(self, key: str, value: object, depth: int) -> object:
+    def _redact_named(self, key: str, value: object, depth: int) -> object:
         if value is None or isinstance(value, bool):
             return value
         if key.lower().replace("-", "_").endswith(_SECRET_NAMES):
             return REDACTED
-        return self._value(value, depth)
+        return self._redact_value(value, depth)
 
-    def _value(self, value: object, depth: int) -> object:
+    def _redact_value(self, value: object, depth: int) -> object:
         if isinstance(value, str):
             return self.text(str(value))
         if value is None or isinstance(value, bool | float) or type(value) is int:
             return value
         if depth < _MAX_DEPTH and isinstance(value, dict):
             return {
-                self.text(str(key)): self._named(str(key), item, depth + 1) for key, item in value.items()
+                self.text(str(key)): self._redact_named(str(key), item, depth + 1)
+                for key, item in value.items()
             }
         if depth < _MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
-            return [self._value(item, depth + 1) for item in value]
+            return [self._redact_value(item, depth + 1) for item in value]
         return self.text(repr(value))
 
 
@@ -201,7 +202,7 @@ def _spellings(secret: str) -> set[str]:
     }
 
 
-def _blot(match: re.Match[str]) -> str:
+def _redact_match(match: re.Match[str]) -> str:
     """What was recognised, with its introduction left so that the line still makes sense."""
     groups = match.groupdict()
     return (groups["path"] or groups["user"] or groups["named"] or groups["bearer"] or "") + REDACTED

@@ -109,21 +109,21 @@ class WallClock:
         )  # fmt: skip
         start = datetime.fromtimestamp((at + 1) / 1000, zone)
         while (found := trigger.get_next_fire_time(None, start)) is not None:
-            if not _comes_again(found) or self.hour == "*":
-                return round(_first_if_plain(found).timestamp() * 1000)
+            if not _is_repeated(found) or self.hour == "*":
+                return round(_without_stale_fold(found).timestamp() * 1000)
             start = (found.astimezone(UTC) + timedelta(seconds=1)).astimezone(zone)
         raise ValueError(f"there is no such day: {self.day} in {self.month}")
 
 
-def _comes_again(found: datetime) -> bool:
+def _is_repeated(found: datetime) -> bool:
     """Whether this is the second of two times for which a wall clock shows the same."""
     before, after = found.replace(fold=0).utcoffset(), found.utcoffset()
     return before is not None and after is not None and before > after
 
 
-def _first_if_plain(found: datetime) -> datetime:
+def _without_stale_fold(found: datetime) -> datetime:
     """Without the ``fold`` that APScheduler carries over from where it began to search."""
-    return found if _comes_again(found) else found.replace(fold=0)
+    return found if _is_repeated(found) else found.replace(fold=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Scheduler:
         self._fired: asyncio.Queue[JobKey] = asyncio.Queue()  # at most what is planned
         self._planning = asyncio.Lock()
         self._scheduler = AsyncIOScheduler(timezone=UTC, executors={"default": AsyncIOExecutor()})
-        self._apart = 0.0
+        self._difference = 0.0
 
     @property
     def next_at(self) -> Mapping[JobKey, int]:
@@ -196,13 +196,13 @@ class Scheduler:
             Exception: What ``note`` raises. Nothing is lost: the stored time stays.
         """
         self._next = {key: next_at for key, next_at in stored.items() if key in self._timers}
-        self._apart = self._distance()
+        self._difference = self._clock_difference()
         self._scheduler.start()
         try:
             async with self._planning:
                 await self._plan(self._timers, at_once)
             while True:
-                await self._turn()
+                await self._wait_and_plan()
         finally:
             self._scheduler.shutdown(wait=False)
 
@@ -231,9 +231,9 @@ class Scheduler:
             for key in ended:
                 self._forget(key)
             for due in plan:
-                self._await(due)
+                self._schedule(due)
 
-    async def _turn(self) -> None:
+    async def _wait_and_plan(self) -> None:
         """Wait for what is due, at most until the next look at the clocks."""
         try:
             async with asyncio.timeout(self._watch_every):
@@ -254,9 +254,9 @@ class Scheduler:
         if plan:
             await self._note(plan)
         for due in plan:
-            self._await(due)
+            self._schedule(due)
 
-    def _await(self, due: Due) -> None:
+    def _schedule(self, due: Due) -> None:
         if due.wanted:
             log.info("due", connection=due.connection, job=str(due.job))
         key = (due.connection, due.job)
@@ -283,15 +283,15 @@ class Scheduler:
 
     def _has_jumped(self) -> bool:
         """Whether one clock has gone on without the other since the last jump."""
-        apart = self._distance()
-        jump = apart - self._apart
+        difference = self._clock_difference()
+        jump = difference - self._difference
         if abs(jump) <= JUMP:
             return False
-        self._apart = apart
+        self._difference = difference
         log.warning("clock jumped", seconds=round(jump))
         return True
 
-    def _distance(self) -> float:
+    def _clock_difference(self) -> float:
         return self._clock() / 1000 - self._monotonic()
 
 

@@ -21,7 +21,7 @@ from lines import SECONDS, Line
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-FEW = replace(WEBHOOKS, connections=8, turned_away=2, grace_seconds=0.0)
+FEW = replace(WEBHOOKS, connections=8, refused=2, grace_seconds=0.0)
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -104,7 +104,7 @@ async def test_who_asked_and_idles_makes_room_after_who_never_asked() -> None:
             assert await others[-1].status() == "HTTP/1.1 200 OK"
         for line in (*silent, idle):
             assert (await line.rest()).endswith((b"", b"here"))
-        assert site.server.turned_away == 0
+        assert site.server.refused == 0
 
 
 async def test_nobody_whose_request_is_being_answered_makes_room() -> None:
@@ -132,7 +132,7 @@ async def test_above_the_bound_nothing_is_accepted_until_there_is_room() -> None
             await line.say(REQUEST)
         await until(lambda: site.server.open == 2)
         crowd = [await site.dial() for _ in range(40)]
-        assert site.server.outside <= FEW.turned_away
+        assert site.server.refusing <= FEW.refused
         site.gate.set()
         await close(*crowd)
         real = await site.dial()

@@ -61,12 +61,17 @@ from bridge.ledger.sweeps import (
 from bridge.names import Hasher
 from bridge.salestrekker.auth import AmbiguousOrganization
 from bridge.sync import sweep
-from bridge.wiring.connection import load_plan, make_listing, make_salestrekker_client, make_trakor_client
+from bridge.wiring.connection import (
+    load_plan,
+    make_salestrekker_client,
+    make_sweep_source,
+    make_trakor_client,
+)
 from bridge.wiring.ledger import dry_run_key, find_remains_of_lost_ledger, ledger_key, ledger_path
 from bridge.wiring.organizations import (
     check_and_note_connections,
     identify_connections,
-    make_source_hold,
+    make_salestrekker_guard,
     make_trakor_guard,
 )
 
@@ -269,7 +274,7 @@ class _ConnectionRun:
         )
         try:
             async with AsyncExitStack() as stack:
-                hold = make_source_hold(self._connection, self._ledger, self._how.hasher, clock=_now)
+                hold = make_salestrekker_guard(self._connection, self._ledger, self._how.hasher, clock=_now)
                 reader = await stack.enter_async_context(
                     make_salestrekker_client(self._connection, hold=hold)
                 )
@@ -441,7 +446,7 @@ class _ConnectionRun:
         return None
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> SweepSource:
-        whole, limit = make_listing(self._plan, reader, stream, feed), self._how.limit
+        whole, limit = make_sweep_source(self._plan, reader, stream, feed), self._how.limit
         if limit is None:
             return replace(whole, pages=lambda start: self._backlog.throttle(whole.pages(start)))
         # Never whole, even if the list is shorter than the limit: a part marks nothing as gone.

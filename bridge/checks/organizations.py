@@ -20,7 +20,7 @@ from bridge.ledger.organizations import (
     load_known,
 )
 from bridge.ledger.renames import find_without_name, refuse_if_renamed
-from bridge.wiring.ledger import ledger_path, make_keeping
+from bridge.wiring.ledger import ledger_path, make_text_storage
 from bridge.wiring.organizations import hash_organization, hash_trakor, identify_connections
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Remembered:
         """The names to be deleted in another organisation."""
         if not self.of(name).mismatch.made:
             return []
-        with reading(ledger_path(self.settings), make_keeping(self.settings)) as connection:
+        with reading(ledger_path(self.settings), make_text_storage(self.settings)) as connection:
             names, forgotten = load_stray_names(connection, name)
         return [*names, *([f"{forgotten} more that were forgotten since"] if forgotten else ())]
 

@@ -75,9 +75,9 @@ class Session:
     @property
     def text_storage(self) -> TextStorage | None:
         """What decrypts the ledger's sealed text; None if there is no ledger yet."""
-        from bridge.wiring.ledger import make_keeping  # noqa: PLC0415 - see the package
+        from bridge.wiring.ledger import make_text_storage  # noqa: PLC0415 - see the package
 
-        return make_keeping(self.settings)
+        return make_text_storage(self.settings)
 
     @property
     def ledger(self) -> Path:

@@ -29,7 +29,7 @@ from bridge.delivery import DeliverySupervisor, OutgoingStream
 from bridge.ledger.daemon_state import TimestampName, set_timestamp
 from bridge.ledger.send_queue import open_feed
 from bridge.wiring.connection import make_salestrekker_client, make_trakor_client
-from bridge.wiring.organizations import make_source_hold, make_trakor_guard
+from bridge.wiring.organizations import make_salestrekker_guard, make_trakor_guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -81,7 +81,7 @@ class ConnectionWorker:
         self.plan = plan
         self._ledger = ledger
         self._name = connection.name
-        hold = make_source_hold(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
+        hold = make_salestrekker_guard(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
         self._client = make_salestrekker_client(connection, on_token=self._note_token, hold=hold, room=room)
         self._destination = make_trakor_client(connection)
         self._delivery = DeliverySupervisor(

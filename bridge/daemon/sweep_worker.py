@@ -24,7 +24,7 @@ from bridge.ledger.daemon_state import Job, complete_job, load_scheduled_jobs
 from bridge.ledger.database import reading
 from bridge.ledger.sweeps import begin_run, count_run, end_run
 from bridge.sync import sweep
-from bridge.wiring.connection import make_listing
+from bridge.wiring.connection import make_sweep_source
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -169,7 +169,7 @@ class SweepWorker:
         )
         complete = False
         try:
-            listing = make_listing(
+            listing = make_sweep_source(
                 context.plan,
                 context.client,
                 stream,

@@ -105,7 +105,7 @@ class Daemon:
         self.webhooks += 1
         return time.monotonic() - began
 
-    async def until(self, what: str, condition: Callable[[Reader], object]) -> float:
+    async def wait_until(self, what: str, condition: Callable[[Reader], object]) -> float:
         """Wait until the ledger fulfils a condition.
 
         Args:
@@ -165,13 +165,13 @@ class Daemon:
 
 def _raise(task: asyncio.Task[None]) -> None:
     """Raise the error that ended the daemon, if any."""
-    fault: BaseException | None = None if task.cancelled() else task.exception()
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    if isinstance(fault, BridgeError):
-        raise fault
-    if fault is not None:
-        raise BridgeError(f"the demonstration's daemon died of {type(fault).__name__}") from fault
+    error: BaseException | None = None if task.cancelled() else task.exception()
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, BridgeError):
+        raise error
+    if error is not None:
+        raise BridgeError(f"the demonstration's daemon died of {type(error).__name__}") from error
 
 
 def _post(address: Address, path: str, identity: str) -> int:

@@ -207,8 +207,8 @@ def _describe_drifted(record: _ExplainedRecord) -> str:
 
 
 def _why_rejected(records: Sequence[_ExplainedRecord]) -> str:
-    faults = _counted(record.details["rejected"].replace(": ", " ", 1) for record in records)
-    return f"Not sent: {_listed(f'{fault} ({count})' for fault, count in faults)}."
+    errors = _counted(record.details["rejected"].replace(": ", " ", 1) for record in records)
+    return f"Not sent: {_listed(f'{error} ({count})' for error, count in errors)}."
 
 
 def _describe_rejected(record: _ExplainedRecord) -> str:

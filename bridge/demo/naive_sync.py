@@ -82,7 +82,7 @@ class NaiveSync:
             self.refused.add(identity)
             return
         answer = orjson.loads(reply.body)
-        self._judge(kind, identity, body, answer["id"], created=answer["created"])
+        self._classify(kind, identity, body, answer["id"], created=answer["created"])
 
     def _post_hastily(self, call: Call) -> None:
         """Post to the Trakor that looks up and then inserts; where the connection breaks, post again."""
@@ -92,7 +92,7 @@ class NaiveSync:
             self._hasty.answer(call)
         self.failed += first().status == FAILED
 
-    def _judge(
+    def _classify(
         self, kind: str, identity: str, body: Mapping[str, Any], trakor_id: str, *, created: bool
     ) -> None:
         """What the answer, which the loop does not look at, means for the record."""

@@ -34,7 +34,7 @@ from bridge.ledger.database import reading
 from bridge.ledger.statistics import load_webhook_counts
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledger import make_keeping
+from bridge.wiring.ledger import make_text_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ OPTIONS: Final = Options(contacts=400, products=40, latency=0.02)
 LISTENERS: Final = "daemon.toml"
 """The part of the configuration that does not depend on the addresses of the sandbox."""
 
-AGAIN: Final = (
+RESTART_COMMANDS: Final = (
     f"trakor-bridge sandbox --contacts {OPTIONS.contacts} --products {OPTIONS.products} > sandbox.toml &",
     "until [ -s sandbox.toml ]; do sleep 1; done",
     f"cat sandbox.toml {LISTENERS} > config.toml",
@@ -101,7 +101,7 @@ def next_steps(kept: Path | None) -> tuple[str, ...]:
         f"  cd {shlex.quote(str(kept))}",
         "  trakor-bridge status",
         "Both systems have ended. To start them again, and let the daemon go on:",
-        *(f"  {line}" for line in AGAIN),
+        *(f"  {line}" for line in RESTART_COMMANDS),
         "  trakor-bridge connections confirm default",
         "  trakor-bridge run",
         "Trakor is then empty again: `connections confirm` says that this is right.",
@@ -185,7 +185,7 @@ class _Demonstration:
         await self._backfill()
         await self._run_daemon()
         await self._backfill()
-        text_storage = make_keeping(self._settings)
+        text_storage = make_text_storage(self._settings)
         explain(self._narrator, self._ledger, text_storage, self._sandbox, first=changed)
         self._compare()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scenes"]
 
-RENAMED, WOKEN = 9, 17
+RENAMED, INACTIVE = 9, 17
 """Positions in the simulated list: an ordinary contact, and an inactive one."""
 
 CREATED: Final = "created"
@@ -56,7 +56,7 @@ class Scenes:
 
     async def play(self) -> None:
         """Play all scenes; the last one ends what the one before has begun."""
-        for scene in (self._rename, self._add, self._wake, self._revoke, self._freeze, self._thaw):
+        for scene in (self._rename, self._create, self._activate, self._revoke, self._freeze, self._thaw):
             await scene()
 
     def _narrate(self, what: str, happened: str, became: str, state: str) -> None:
@@ -68,8 +68,9 @@ class Scenes:
         new = f"{name.partition(' ')[0]} {NEW_FAMILY}"
         contacts.rename(identity, new)
         await self._daemon.post(WebhookAction.CONTACT_UPDATED, identity)
-        seconds = await self._daemon.until(
-            "the renamed contact is held", lambda reader: _is(reader, identity, State.HELD, Reason.RENAMED)
+        seconds = await self._daemon.wait_until(
+            "the renamed contact is held",
+            lambda reader: _is_in_state(reader, identity, State.HELD, Reason.RENAMED),
         )
         self._narrate(
             "renamed",
@@ -78,8 +79,8 @@ class Scenes:
             State.HELD,
         )
 
-    async def _add(self) -> None:
-        identity = self._new(NEWCOMER)
+    async def _create(self) -> None:
+        identity = self._add_contact(NEWCOMER)
         await self._daemon.post(WebhookAction.CONTACT_CREATED, identity)
         seconds = await self._delivered("the new contact is in Trakor", identity)
         self._narrate(
@@ -89,11 +90,11 @@ class Scenes:
             CREATED,
         )
 
-    async def _wake(self) -> None:
+    async def _activate(self) -> None:
         contacts = self._sandbox.contacts
-        identity, name = contacts.id_at(WOKEN), source.name_of(contacts[WOKEN])
+        identity, name = contacts.id_at(INACTIVE), source.name_of(contacts[INACTIVE])
         contacts.set_active(identity, active=True)
-        deal = self._sandbox.salestrekker.world.tickets.id_at(WOKEN)
+        deal = self._sandbox.salestrekker.world.tickets.id_at(INACTIVE)
         await self._daemon.post(WebhookAction.DEAL_CREATED, deal)
         seconds = await self._delivered("the deal's contact is in Trakor", identity)
         self._narrate(
@@ -107,7 +108,7 @@ class Scenes:
         salestrekker = self._sandbox.salestrekker
         log_ins = salestrekker.traffic.kinds["authenticate"]
         salestrekker.revoke_tokens()
-        identity = self._new(UNDISTURBED)
+        identity = self._add_contact(UNDISTURBED)
         await self._daemon.post(WebhookAction.CONTACT_CREATED, identity)
         seconds = await self._delivered("a contact is in Trakor after the token was revoked", identity)
         log_ins = salestrekker.traffic.kinds["authenticate"] - log_ins
@@ -123,13 +124,13 @@ class Scenes:
         self._parties = len(trakor.parties)
         trakor.freeze()
         requests = trakor.traffic.total
-        self._waiting = tuple(self._new(name) for name in CROWD)
+        self._waiting = tuple(self._add_contact(name) for name in CROWD)
         slowest = max(
             await asyncio.gather(
                 *(self._daemon.post(WebhookAction.CONTACT_CREATED, identity) for identity in self._waiting)
             )
         )
-        await self._daemon.until("sending is paused, and one probe has found it so", self._is_frozen)
+        await self._daemon.wait_until("sending is paused, and one probe has found it so", self._is_frozen)
         requests = trakor.traffic.total - requests
         self._narrate(
             "frozen",
@@ -148,7 +149,9 @@ class Scenes:
         trakor = self._sandbox.trakor
         began = time.monotonic()
         trakor.unfreeze()
-        await self._daemon.until("a probe has found Trakor thawed", lambda reader: _pause(reader) is None)
+        await self._daemon.wait_until(
+            "a probe has found Trakor thawed", lambda reader: _pause(reader) is None
+        )
         noticed = time.monotonic() - began
         seconds = await self._delivered("all that waited is in Trakor", *self._waiting)
         made = len(trakor.parties) - self._parties
@@ -160,18 +163,18 @@ class Scenes:
             CREATED,
         )
 
-    def _new(self, name: str) -> str:
+    def _add_contact(self, name: str) -> str:
         """Add a contact to Salestrekker and return its id."""
         return self._sandbox.contacts.add(name, email=f"{name.lower().replace(' ', '.')}@example.org")
 
     async def _delivered(self, what: str, *ids: str) -> float:
         """Wait until these records are delivered, and return the seconds it took."""
-        return await self._daemon.until(
-            what, lambda reader: all(_is(reader, identity, State.DELIVERED) for identity in ids)
+        return await self._daemon.wait_until(
+            what, lambda reader: all(_is_in_state(reader, identity, State.DELIVERED) for identity in ids)
         )
 
 
-def _is(reader: Reader, identity: str, state: State, reason: str = "") -> bool:
+def _is_in_state(reader: Reader, identity: str, state: State, reason: str = "") -> bool:
     found = find_records(reader, RecordQuery(either=identity))
     return any((one.state, one.reason) == (state, reason) for one in found)
 

@@ -44,7 +44,7 @@ class Limits:
             of the address that has the most of those, the one that has been silent the longest.
         grace_seconds: For which one that waits for nothing is left alone all the same: its request may be on
             its way.
-        turned_away: Connections at once that are refused for lack of room. Above that accepting stops
+        refused: Connections at once that are refused for lack of room. Above that accepting stops
             until one of them is gone: the operating system keeps a queue of its own.
         head_seconds: In which a new connection's first request has to come, up to the end of its headers.
         idle_seconds: For which a connection is kept without a request.
@@ -55,7 +55,7 @@ class Limits:
 
     connections: int
     grace_seconds: float = 0.5
-    turned_away: int = 64
+    refused: int = 64
     head_seconds: float = 10.0
     idle_seconds: float = 150.0
     linger_seconds: float = 1.0
@@ -94,7 +94,7 @@ class LimitedServer:
         factory: Makes the requests that the handler takes; None: aiohttp's plain ones.
 
     Attributes:
-        turned_away: How many connections were refused for lack of room.
+        refused: How many connections were refused for lack of room.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class LimitedServer:
         self._name = name
         self._factory = factory
         self._limits = limits
-        self._acceptor = Acceptor(self._accept, self._wanted, name)
+        self._acceptor = Acceptor(self._accept, self._has_room, name)
         self._open: dict[asyncio.BaseProtocol, _Connection] = {}
-        self._outside: set[_TurnedAway] = set()
+        self._refusing: set[_RefusedConnection] = set()
         self._server: _Server | None = None
-        self.turned_away = 0
+        self.refused = 0
 
     @property
     def open(self) -> int:
@@ -120,13 +120,13 @@ class LimitedServer:
         return len(self._open)
 
     @property
-    def outside(self) -> int:
+    def refusing(self) -> int:
         """How many connections are being refused now for lack of room."""
-        return len(self._outside)
+        return len(self._refusing)
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept what comes to these sockets, which are closed with it."""
-        self._server = _Server(self._serve, self._limits, self._lost, self._name, self._factory)
+        self._server = _Server(self._serve, self._limits, self._forget, self._name, self._factory)
         self._acceptor.open(sockets)
 
     async def stop(self) -> None:
@@ -138,24 +138,24 @@ class LimitedServer:
         await asyncio.sleep(0)  # idle connections end here
         await self._server.shutdown(self._limits.stop_seconds)
         for protocol in [*self._open]:
-            self._lost(protocol)
-        for away in [*self._outside]:
+            self._forget(protocol)
+        for away in [*self._refusing]:
             away.hang_up()
 
     def _serve(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """One request; its answer is awaited where this is called."""
         connection = self._open.get(request.protocol)
         if connection is not None:
-            connection.heard()
-        return self._handler(request) if request.version in _VERSIONS else _of_another_version(request)
+            connection.note_request()
+        return self._handler(request) if request.version in _VERSIONS else _refuse_version(request)
 
-    def _wanted(self) -> bool:
-        return len(self._open) < self._limits.connections or len(self._outside) < self._limits.turned_away
+    def _has_room(self) -> bool:
+        return len(self._open) < self._limits.connections or len(self._refusing) < self._limits.refused
 
     def _accept(self, address: str) -> asyncio.BaseProtocol:
         if self._server is None or (len(self._open) >= self._limits.connections and not self._make_room()):
-            self.turned_away += 1
-            return _TurnedAway(self._outside, self._limits.linger_seconds)
+            self.refused += 1
+            return _RefusedConnection(self._refusing, self._limits.linger_seconds)
         protocol = self._server.protocol()
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._limits.head_seconds, self._hang_up, protocol)
@@ -177,16 +177,16 @@ class LimitedServer:
         return True
 
     def _hang_up(self, protocol: web.RequestHandler) -> None:
-        self._lost(protocol)
+        self._forget(protocol)
         protocol.force_close()
 
-    def _lost(self, protocol: asyncio.BaseProtocol) -> None:
+    def _forget(self, protocol: asyncio.BaseProtocol) -> None:
         connection = self._open.pop(protocol, None)
         if connection is not None:
-            connection.forget()
+            connection.cancel_timer()
 
 
-async def _of_another_version(request: web.BaseRequest) -> web.StreamResponse:
+async def _refuse_version(request: web.BaseRequest) -> web.StreamResponse:
     """Refuse what claims to be HTTP/0.9 or HTTP/2.0: neither is spoken here."""
     request._cache["version"] = request.version._replace(major=1, minor=1)  # noqa: SLF001 - what the answer says that it is
     answer = web.Response(status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, headers={"Server": SERVER})
@@ -217,14 +217,14 @@ class _Connection:
         self.since = self._loop.time()
         self._timer = timer
 
-    def heard(self) -> None:
+    def note_request(self) -> None:
         """A request came: from now on it may be idle."""
         self.since = self._loop.time()
         if self.is_silent:
             self.is_silent = False
             self._timer.cancel()
 
-    def forget(self) -> None:
+    def cancel_timer(self) -> None:
         """It is gone."""
         self._timer.cancel()
 
@@ -236,7 +236,7 @@ class _Server(web.Server):
         self,
         handler: Handler,
         limits: Limits,
-        lost: Callable[[web.RequestHandler], None],
+        on_lost: Callable[[web.RequestHandler], None],
         name: str,
         factory: Callable[..., web.BaseRequest] | None,
     ) -> None:
@@ -244,8 +244,8 @@ class _Server(web.Server):
         self._logged_at = -LOG_INTERVAL
         silent = logging.Logger("silent")  # noqa: LOG001 - in no tree, so that nothing switches it on
         silent.disabled = True
-        self._lost = lost
-        self._how: dict[str, Any] = {
+        self._on_lost = on_lost
+        self._options: dict[str, Any] = {
             "access_log": None,
             "logger": silent,
             "keepalive_timeout": limits.idle_seconds,
@@ -253,7 +253,7 @@ class _Server(web.Server):
         }
         super().__init__(handler, request_factory=factory)
 
-    def met(self, error: BaseException) -> None:
+    def log_error(self, error: BaseException) -> None:
         """Log the error of a handler, at most once a minute and without the request."""
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL:
@@ -267,11 +267,11 @@ class _Server(web.Server):
 
     def protocol(self) -> _Protocol:
         """That of a new connection."""
-        return _Protocol(self, loop=asyncio.get_running_loop(), **self._how)
+        return _Protocol(self, loop=asyncio.get_running_loop(), **self._options)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        self._lost(handler)
+        self._on_lost(handler)
 
 
 class _Protocol(web.RequestHandler):
@@ -306,24 +306,24 @@ class _Protocol(web.RequestHandler):
         """What aiohttp cannot read, or a handler failed at: a status, without a word of what was sent."""
         del request, message
         if exc is not None and status == HTTPStatus.INTERNAL_SERVER_ERROR and self._manager is not None:
-            cast("_Server", self._manager).met(exc)
+            cast("_Server", self._manager).log_error(exc)
         answer = web.Response(status=status, headers={"Server": SERVER})
         answer.force_close()
         return answer
 
 
-class _TurnedAway(asyncio.Protocol):
+class _RefusedConnection(asyncio.Protocol):
     """One connection too many: whatever it asks is answered with 503.
 
     It is not closed before it has sent something: what lies unread when a connection is closed makes the
     other end lose the answer.
     """
 
-    def __init__(self, outside: set[_TurnedAway], seconds: float) -> None:
-        self._outside = outside
+    def __init__(self, refusing: set[_RefusedConnection], seconds: float) -> None:
+        self._refusing = refusing
         self._transport: asyncio.Transport | None = None
         self._answered = False
-        outside.add(self)  # at once: so many are accepted before any of them begins
+        refusing.add(self)  # at once: so many are accepted before any of them begins
         self._timer = asyncio.get_running_loop().call_later(seconds, self.hang_up)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -339,12 +339,12 @@ class _TurnedAway(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._outside.discard(self)
+        self._refusing.discard(self)
         self._timer.cancel()
 
     def hang_up(self) -> None:
         """End it, answered or not, begun or not."""
-        self._outside.discard(self)
+        self._refusing.discard(self)
         self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""Listening sockets that accept as many connections as are wanted; a sentence where there can be none."""
+"""Listening sockets that accept as many connections as fit; a sentence where there can be none."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["LOG_INTERVAL", "Acceptor", "PortTaken", "allow_more_files", "open_so
 BACKLOG: Final = 1024
 """Connections that the operating system keeps until they are accepted: a burst is no reason to refuse."""
 
-AT_ONCE: Final = 64
+ACCEPTS_PER_TURN: Final = 64
 """Connections accepted before other work has its turn."""
 
 PAUSE: Final = 0.1
-"""Seconds until it is looked again whether another connection is wanted."""
+"""Seconds until it is looked again whether another connection fits."""
 
 SHORTAGE_PAUSE: Final = 1.0
 """Seconds for which nothing is accepted where the machine has no descriptor or memory for it."""
@@ -35,8 +35,8 @@ LOG_INTERVAL: Final = 60.0
 """Seconds between two log lines about such a shortage."""
 
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_LACKING: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-_WHY: Final = {
+_UNAVAILABLE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_REASONS: Final = {
     errno.EACCES: "this user may not listen there: ports below 1024 need a right of their own",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
 }
@@ -72,45 +72,45 @@ async def open_sockets(host: str, port: int, *, section: str, what: str) -> list
     """
     loop = asyncio.get_running_loop()
     sockets: list[socket.socket] = []
-    lacking: OSError | None = None
+    unavailable: OSError | None = None
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, address in dict.fromkeys((one[0], one[4]) for one in found):
             try:
-                sockets.append(_listening(family, address))
+                sockets.append(_listen(family, address))
             except OSError as error:
-                if error.errno not in _LACKING:
+                if error.errno not in _UNAVAILABLE:
                     raise
-                lacking = error  # a name can have an address of IPv6 on a machine that has none
+                unavailable = error  # a name can have an address of IPv6 on a machine that has none
     except OSError as error:
         for one in sockets:
             one.close()
-        raise _fault(error, host, port, section, what) from error
-    if not sockets and lacking is not None:
-        raise _fault(lacking, host, port, section, what) from lacking
+        raise _bind_error(error, host, port, section, what) from error
+    if not sockets and unavailable is not None:
+        raise _bind_error(unavailable, host, port, section, what) from unavailable
     return sockets
 
 
 class Acceptor:
-    """Accepts connections, as many as are wanted.
+    """Accepts connections, as many as fit.
 
     asyncio's own server accepts whatever comes, and writes a traceback for each connection that the machine
     has no descriptor for.
 
     Args:
         factory: Makes the protocol of a connection, of the address at its other end.
-        wanted: Whether another connection is to be accepted now.
+        can_accept: Whether another connection is to be accepted now.
         name: The listener's, for the log.
     """
 
     def __init__(
-        self, factory: Callable[[str], asyncio.BaseProtocol], wanted: Callable[[], bool], name: str
+        self, factory: Callable[[str], asyncio.BaseProtocol], can_accept: Callable[[], bool], name: str
     ) -> None:
         self._factory = factory
-        self._wanted = wanted
+        self._can_accept = can_accept
         self._name = name
         self._sockets: list[socket.socket] = []
-        self._beginning: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[None]] = set()
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._logged_at = -LOG_INTERVAL
 
@@ -132,8 +132,8 @@ class Acceptor:
         self._sockets.clear()
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(AT_ONCE):
-            if not self._wanted():
+        for _ in range(ACCEPTS_PER_TURN):
+            if not self._can_accept():
                 self._pause(listening, PAUSE)
                 return
             try:
@@ -141,29 +141,29 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._met(error)
+                self._log_shortage(error)
                 self._pause(listening, SHORTAGE_PAUSE)
                 return
-            self._begin(accepted, str(address[0]) if address else "")
+            self._start(accepted, str(address[0]) if address else "")
 
-    def _begin(self, accepted: socket.socket, address: str) -> None:
+    def _start(self, accepted: socket.socket, address: str) -> None:
         accepted.setblocking(False)  # noqa: FBT003 - theirs
         loop = asyncio.get_running_loop()
         protocol = self._factory(address)
-        begin = loop.create_task(_connected(loop, protocol, accepted))
-        self._beginning.add(begin)
-        begin.add_done_callback(self._beginning.discard)
+        begin = loop.create_task(_connect(loop, protocol, accepted))
+        self._starting.add(begin)
+        begin.add_done_callback(self._starting.discard)
 
     def _pause(self, listening: socket.socket, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(listening)
-        self._paused[listening] = loop.call_later(seconds, self._go_on, listening)
+        self._paused[listening] = loop.call_later(seconds, self._resume, listening)
 
-    def _go_on(self, listening: socket.socket) -> None:
+    def _resume(self, listening: socket.socket) -> None:
         self._paused.pop(listening, None)
         asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
-    def _met(self, error: OSError) -> None:
+    def _log_shortage(self, error: OSError) -> None:
         """Log the shortage, at most once a minute; it may pass by itself."""
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL:
@@ -178,13 +178,13 @@ class Acceptor:
             )
 
 
-def _fault(error: OSError, host: str, port: int, section: str, what: str) -> UserError:
+def _bind_error(error: OSError, host: str, port: int, section: str, what: str) -> UserError:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
             f"port {port} of {host} is taken by another process",
             advice=f"set [{section}] port to a free one, or end what listens there",
         )
-    why = _WHY.get(error.errno or 0, error.strerror or type(error).__name__)
+    why = _REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
     return UserError(
         f"{what} on {host}, port {port}: {why}",
         advice=f"set [{section}] host and port to what this machine has: 127.0.0.1 is always there, 0.0.0.0 "
@@ -192,7 +192,7 @@ def _fault(error: OSError, host: str, port: int, section: str, what: str) -> Use
     )
 
 
-async def _connected(
+async def _connect(
     loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, accepted: socket.socket
 ) -> None:
     try:
@@ -201,7 +201,7 @@ async def _connected(
         accepted.close()
 
 
-def _listening(family: int, address: Any) -> socket.socket:  # noqa: ANN401 - of either family
+def _listen(family: int, address: Any) -> socket.socket:  # noqa: ANN401 - of either family
     """A socket that listens, as asyncio's would."""
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:

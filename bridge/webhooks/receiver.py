@@ -114,7 +114,7 @@ class Receiver:
     @property
     def numbers(self) -> ReceiverNumbers:
         """What was done so far."""
-        answers = self._answers + Counter({503: self._server.turned_away})
+        answers = self._answers + Counter({503: self._server.refused})
         return ReceiverNumbers(dict(answers), self._server.open)
 
     def replace_tokens(self, tokens: Mapping[str, Sequence[str]]) -> None:

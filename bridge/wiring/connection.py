@@ -34,8 +34,8 @@ __all__ = [
     "ConnectionPlan",
     "find_mismatch",
     "load_plan",
-    "make_listing",
     "make_salestrekker_client",
+    "make_sweep_source",
     "make_trakor_client",
 ]
 
@@ -132,7 +132,7 @@ def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
     return None
 
 
-def make_listing(
+def make_sweep_source(
     plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed, since: int | None = None
 ) -> SweepSource:
     """A stream's list as a sweep reads it, and what is to be made of its records.

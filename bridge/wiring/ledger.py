@@ -21,7 +21,7 @@ __all__ = [
     "key_file",
     "ledger_key",
     "ledger_path",
-    "make_keeping",
+    "make_text_storage",
 ]
 
 
@@ -77,7 +77,7 @@ def dry_run_key(settings: Settings) -> bytes:
     return ledger_key(settings, make=False)
 
 
-def make_keeping(settings: Settings) -> TextStorage | None:
+def make_text_storage(settings: Settings) -> TextStorage | None:
     """What seals and opens the ledger's text; None if there is no ledger yet, and so no key.
 
     Raises:

@@ -24,7 +24,7 @@ __all__ = [
     "hash_organization",
     "hash_trakor",
     "identify_connections",
-    "make_source_hold",
+    "make_salestrekker_guard",
     "make_trakor_guard",
 ]
 
@@ -62,7 +62,7 @@ def check_and_note_connections(transaction: Reader, configured: dict[str, Connec
     note_configured(transaction, configured)
 
 
-def make_source_hold(
+def make_salestrekker_guard(
     connection: ConnectionSettings,
     ledger: Ledger,
     hasher: Hasher,
