@@ -1,11 +1,11 @@
-"""Sealed text: encrypted with a key made of the ledger's key, and bound to the place where it is kept.
+"""Seals text: encrypts it with a key derived from the ledger's key, and binds it to its place.
 
 ::
 
-    texts ──JSON──> AES-256-GCM (key for this use alone, random nonce, place) ──> version · nonce · text · tag
+    texts ──JSON──> AES-256-GCM (key for this use only, random nonce, place) ──> version · nonce · text · tag
 
-Whoever has the ledger's file and not its key sees how long a text is, and nothing else. Sealed text that
-was moved to another place, or changed in a single bit, cannot be opened. docs/adr/0017 says why so.
+Somebody who has the ledger's file without its key sees the length of a text, and nothing else. Sealed text
+that was moved to another place, or changed in a single bit, cannot be opened. docs/adr/0017 has the reasons.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ __all__ = ["OVERHEAD", "Sealer"]
 
 _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
-"""Bytes (NIST SP 800-38D, 8.2: 96 bits). Chosen by chance: one key is good for 2^32 texts (8.3)."""
+"""96 bits (NIST SP 800-38D, 8.2). Nonces are random, so one key is good for 2^32 texts (8.3)."""
 
 _NONCES_PER_DRAW: Final = 256
-"""So many nonces are drawn at once: for each draw Python gives the interpreter up, and waits for it."""
+"""How many nonces are drawn at once. For each draw, Python releases the interpreter's lock and waits."""
 
 _TAG_BYTES: Final = 16
 
 OVERHEAD: Final = len(_VERSION) + _NONCE_BYTES + _TAG_BYTES
-"""Bytes that sealing adds to the texts as JSON."""
+"""How many bytes sealing adds to the texts in JSON."""
 
 
 class Sealer:
-    """Seals texts and opens them again.
+    """Seals texts, and opens sealed ones.
 
     Args:
         ledger_key: The ledger's key, 16 to 64 bytes.
@@ -47,7 +47,7 @@ class Sealer:
     """
 
     def __init__(self, ledger_key: bytes) -> None:
-        # Loading the library takes 40 ms, which commands that open nothing need not wait for.
+        # Loading the library takes 40 ms. Commands that seal and open nothing do without.
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
 
@@ -61,15 +61,16 @@ class Sealer:
         """Encrypt some texts.
 
         Args:
-            texts: What to keep. Halves of surrogate pairs, which nothing can store, become ``?``.
-            place: Where it is kept, such as connection, stream and source id: it opens only there.
+            texts: The texts. Halves of surrogate pairs, which cannot be stored, become ``?``.
+            place: Where the texts will be stored, such as connection, stream and source id. The texts can be
+                opened only with the same place.
         """
         nonce = self._nonce()
         return _VERSION + nonce + self._cipher.encrypt(nonce, _json(texts), _bound_to(place))
 
     def _nonce(self) -> bytes:
-        """One that was never given out, whichever thread asks: a list gives each of its items once."""
-        if self._process != os.getpid():  # forked: both would use the same ones
+        """Return a nonce that was never used. Any thread may call this: ``pop`` returns each item once."""
+        if self._process != os.getpid():  # after a fork, both processes would use the same nonces
             self._process = os.getpid()
             self._nonces.clear()
         while True:
@@ -80,14 +81,14 @@ class Sealer:
                 self._nonces += [drawn[at : at + _NONCE_BYTES] for at in range(0, len(drawn), _NONCE_BYTES)]
 
     def open(self, sealed: bytes | None, place: str) -> list[str]:
-        """The texts again.
+        """Decrypt sealed texts.
 
         Args:
-            sealed: What ``seal`` gave; None is as good as damaged bytes.
-            place: What ``seal`` was given.
+            sealed: The result of ``seal``. None counts as damaged.
+            place: The place that ``seal`` got.
 
         Raises:
-            LedgerError: Another key or place, or damaged bytes.
+            LedgerError: The key or the place is another one, or the bytes are damaged.
         """
         if sealed is None or sealed[:1] != _VERSION or len(sealed) < OVERHEAD:
             raise _unsealing_error()
@@ -106,7 +107,7 @@ def _json(texts: Sequence[str]) -> bytes:
 
 
 def _texts(content: bytes) -> list[str]:
-    texts: list[str] = orjson.loads(content)  # what we sealed ourselves: the tag has proved it
+    texts: list[str] = orjson.loads(content)  # the tag has proved that ``seal`` made this
     return texts
 
 

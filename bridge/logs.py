@@ -1,14 +1,14 @@
-"""The one place that configures logging, so the one place where a secret could get into a log.
+"""Configures logging, and redacts secrets from everything that is logged.
 
-structlog's events and the standard library's records (aiohttp, gql, apscheduler, httpx) take one way::
+structlog's events and the standard library's records (aiohttp, gql, apscheduler, httpx) take one path::
 
     structlog event ──┐
                       ├──> level, logger, time ──> exception as plain text ──> redact ──> console | JSON
     stdlib record ────┘
 
-``redact`` comes last before rendering and lets through only text, numbers, lists and mappings, each
-text scrubbed: what an object's ``repr`` or an exception says is scrubbed like everything else.
-Tracebacks show no local variables. One line per event in JSON; times are ISO 8601 in UTC.
+``redact`` is the last step before rendering. It passes only text, numbers, lists and mappings, and scrubs
+each text, including the ``repr`` of an object and the text of an exception. Tracebacks show no local
+variables. In JSON, each event is one line. Times are ISO 8601 in UTC.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ __all__ = ["REDACTED", "Redactor", "configure"]
 REDACTED = "[redacted]"
 
 HELD_AT_WARNING = ("aiohttp.access", "alembic", "apscheduler", "gql", "httpcore", "httpx")
-"""Below that they log addresses, headers or variables, passwords among them."""
+"""Below this level they log addresses, headers or variables, which contain passwords."""
 
 SILENT = ("apprise", "oauthlib", "requests", "requests_oauthlib", "urllib3")
-"""They log the addresses of alerts, which are secrets, at any level. ``alerts`` logs failures itself."""
+"""They log the addresses of alerts, which are secrets, at every level. ``alerts`` logs failures itself."""
 
 MIN_SECRET = 4
-"""Characters. Anything shorter would tear holes into every line, and is in every line anyway."""
+"""In characters. A shorter text is part of almost every line, so redacting it would only damage the lines."""
 
 _MAX_DEPTH = 6
 _SECRET_NAMES = ("api_key", "apikey", "authorization", "cookie", "password", "secret", "token")
 
 _PATTERNS = re.compile(
     r"""
-      (?P<path>/webhooks/)[^/\s?\#"']+                              # the secret part of the pasted address
+      (?P<path>/webhooks/)[^/\s?\#"']+                              # the secret part of a webhook address
     | (?P<user>://)[^/\s@"']+(?=@)                                  # user and password in an address
     | (?P<named>(?:api[_-]?key|authorization|cookie|password|secret|token)\\?["']?\s*[:=]\s*)
       (?:(?:bearer|basic)\s+)?(?:"[^"\n]*"|'[^'\n]*'|[^\s,;&}\])]+)
@@ -60,17 +60,17 @@ _PATTERNS = re.compile(
 
 def configure(
     level: str,
-    format: str,  # noqa: A002 - the word of the configuration and the command line
+    format: str,  # noqa: A002 - the name in the configuration and on the command line
     stream: TextIO | None = None,
     secrets: Collection[str] = (),
 ) -> None:
-    """Sets up logging for the whole process; may be called again, the last call counts.
+    """Set up logging for the whole process. A later call replaces an earlier one.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
-        format: ``console``, ``json``, or ``auto``: console where the stream is a terminal.
-        stream: Where lines go; standard error where None.
-        secrets: Values that must not show, however they got into an event.
+        format: ``console``, ``json``, or ``auto``, which means ``console`` if the stream is a terminal.
+        stream: Where lines go; None means standard error.
+        secrets: Values to redact from every event.
     """
     target = sys.stderr if stream is None else stream
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -83,7 +83,7 @@ def configure(
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if number > logging.DEBUG:
-        # It warns before each retry; the result is logged once, at the end.
+        # stamina warns before each retry. The bridge logs the result once, at the end.
         logging.getLogger("stamina").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -94,12 +94,12 @@ def configure(
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,  # what is kept would outlive the next configuration
+        cache_logger_on_first_use=False,  # a cached logger would keep the old configuration
     )
 
 
 def _common() -> list[Processor]:
-    """What an event of either kind is given."""
+    """Return the processors for events of both kinds."""
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -130,9 +130,9 @@ def _renderer(form: str, stream: TextIO) -> Processor:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines; when one cannot be written, says so without showing it.
+    """Writes lines, and reports a line that cannot be written without showing that line.
 
-    The standard library would print the raw record, arguments and all, to standard error.
+    The standard library would print the raw record with its arguments to standard error.
     """
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name in logging
@@ -141,14 +141,14 @@ class _Handler(logging.StreamHandler[TextIO]):
         try:
             self.stream.write(f"a log line of {record.name} could not be written: {name}\n")
         except (OSError, ValueError):
-            return  # the stream itself is gone: there is nowhere left to say it
+            return  # the stream is gone, so there is nowhere left to report that
 
 
 class Redactor:
     """A structlog processor that leaves no secret in an event.
 
     Args:
-        secrets: Known values; they are also found as ``repr``, JSON or an address would write them.
+        secrets: Known values. They are also found as ``repr``, JSON or an address writes them.
     """
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
@@ -158,11 +158,11 @@ class Redactor:
         self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> Mapping[str, Any]:
-        """The event without secrets, made of text, numbers, lists and mappings only."""
+        """Return the event without secrets, made only of text, numbers, lists and mappings."""
         return {self.text(key): self._redact_named(key, value, 0) for key, value in event.items()}
 
     def text(self, text: str) -> str:
-        """A text without known secrets, and without what looks like one."""
+        """Return a text without known secrets, and without anything that looks like a secret."""
         if self._known is not None:
             text = self._known.sub(REDACTED, text)
         return _PATTERNS.sub(_redact_match, text)
@@ -203,6 +203,6 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _redact_match(match: re.Match[str]) -> str:
-    """What was recognised, with its introduction left so that the line still makes sense."""
+    """Replace a recognised secret, but keep the text before it, so that the line still makes sense."""
     groups = match.groupdict()
     return (groups["path"] or groups["user"] or groups["named"] or groups["bearer"] or "") + REDACTED

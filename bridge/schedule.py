@@ -1,18 +1,18 @@
-"""Decides when a job is due and records it; whoever reads finds the due job in the ledger.
+"""Computes when each job is due, and writes due jobs to the ledger, where the workers find them.
 
 ::
 
     Timer.after(now) ──> APScheduler's one-shot job ──due──> note: the due job, and the next time (ledger)
           ^                                                      │
-          └──────────────────── from now, again ─────────────────┘
+          └────────────────────── from now ──────────────────────┘
 
-No job of APScheduler recurs. It would compute the next time from the last one: a clock set forward would then
-run every missed time, and a clock set back would wait for the old time to come again. Here each time is
-computed from now, and the wall clock is compared with a monotonic one: after a jump everything is planned
-again.
+No job of APScheduler recurs. A recurring job computes the next time from the last one. If somebody then sets
+the clock forward, the job runs for every missed time. If somebody sets the clock back, the job waits for the
+old time. Here each time is computed from now. The scheduler also compares the wall clock with a monotonic
+one, and after a jump computes all times again.
 
-If the process dies between a time and its note, the stored time has passed at the next start, and counts
-then.
+If the process dies after a job's time and before the note, the stored time has passed at the next start. The
+job is due then.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
 __all__ = ["Due", "Interval", "JobKey", "Scheduler", "Timer", "WallClock", "wall_clock"]
 
 JUMP: Final = 30.0
-"""Seconds. A clock that is put right by less is left to the time servers' care."""
+"""In seconds. A smaller correction of the clock counts as the usual work of a time server."""
 
 WATCH_EVERY: Final = 5.0
-"""Seconds between two looks at both clocks."""
+"""Seconds between two comparisons of the clocks."""
 
 JobKey: TypeAlias = tuple[str, Job]
-"""A connection's name, and what is due for it."""
+"""A connection's name, and one of its jobs."""
 
 log = structlog.get_logger()
 
 
 class Timer(Protocol):
-    """Says when something is due; two that are equal say the same."""
+    """Computes when something is due. Equal timers give equal times."""
 
     def after(self, at: int) -> int:
-        """The next time after this one; both in milliseconds since the epoch."""
+        """Return the next time after this one, both in milliseconds since the epoch."""
         ...
 
 
@@ -62,31 +62,31 @@ class Interval:
     """Due at a fixed interval.
 
     Attributes:
-        seconds: From one time to the next.
+        seconds: The time from one run to the next.
     """
 
     seconds: float
 
     def after(self, at: int) -> int:
-        """The time one interval later."""
+        """Return the time one interval later."""
         return at + max(1, round(self.seconds * 1000))
 
 
 @dataclass(frozen=True, slots=True)
 class WallClock:
-    """Due when a clock on the wall says so.
+    """Due at times of the wall clock in one time zone.
 
-    Where summer time begins and 02:30 is left out, it is due as long after midnight as on other days
-    (at 03:30); where it ends and 02:30 comes twice, the first one counts, unless every hour is meant.
-    That is how cron(8) of Debian and BSD takes it.
+    On the day when summer time begins and 02:30 does not exist, a job of 02:30 is due as long after midnight
+    as on other days (at 03:30). On the day when summer time ends and 02:30 comes twice, the first one counts,
+    unless the job is due every hour. cron(8) of Debian and BSD does the same.
 
     Attributes:
-        minute: A field of a crontab line, as are the next three; months and weekdays by name or number.
-        hour: Of the day.
-        day: Of the month.
-        month: Of the year.
-        weekday: By name only: crontab counts from Sunday, APScheduler from Monday.
-        timezone: A name of the time zone database: where the wall is.
+        minute: A field of a crontab line, as are the next four.
+        hour: The hour of the day.
+        day: The day of the month.
+        month: The month, by name or number.
+        weekday: The weekday, by name only: crontab counts from Sunday, APScheduler from Monday.
+        timezone: A name from the time zone database.
     """
 
     minute: str
@@ -97,10 +97,10 @@ class WallClock:
     timezone: str
 
     def after(self, at: int) -> int:
-        """The next time that all fields agree to.
+        """Return the next time that matches all fields.
 
         Raises:
-            ValueError: A field cannot be read, or there is no such day.
+            ValueError: A field cannot be read, or no day matches.
         """
         zone = ZoneInfo(self.timezone)
         trigger = CronTrigger(
@@ -116,25 +116,25 @@ class WallClock:
 
 
 def _is_repeated(found: datetime) -> bool:
-    """Whether this is the second of two times for which a wall clock shows the same."""
+    """Whether the wall clock shows this time for the second time."""
     before, after = found.replace(fold=0).utcoffset(), found.utcoffset()
     return before is not None and after is not None and before > after
 
 
 def _without_stale_fold(found: datetime) -> datetime:
-    """Without the ``fold`` that APScheduler carries over from where it began to search."""
+    """Remove the ``fold`` that APScheduler copies from the time where its search began."""
     return found if _is_repeated(found) else found.replace(fold=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be noted of one job.
+    """The note about one job.
 
     Attributes:
-        connection: Whose.
-        job: What.
-        wanted: It is due now.
-        next_at: When it will be due next, in milliseconds since the epoch; 0: never any more.
+        connection: The connection's name.
+        job: The job.
+        wanted: Whether the job is due now.
+        next_at: When the job will be due next, in milliseconds since the epoch; 0 means never.
     """
 
     connection: str
@@ -144,18 +144,18 @@ class Due:
 
 
 def wall_clock() -> int:
-    """The time, in milliseconds since the epoch."""
+    """Return the time, in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 class Scheduler:
-    """Records what is due, for all connections.
+    """Records the due jobs of all connections.
 
     Args:
         timers: When each job of each connection is due.
-        note: Writes what is due, and when it is due next, to the ledger in one transaction.
-        clock: The time, in milliseconds since the epoch; APScheduler uses the machine's own.
-        monotonic: Seconds of a clock that nobody sets.
+        note: Writes the notes about jobs to the ledger in one transaction.
+        clock: Returns the time, in milliseconds since the epoch. APScheduler uses the machine's clock.
+        monotonic: Returns the seconds of a clock that nobody sets.
         watch_every: Seconds between two comparisons of both clocks.
     """
 
@@ -174,7 +174,7 @@ class Scheduler:
         self._monotonic = monotonic
         self._watch_every = watch_every
         self._next: dict[JobKey, int] = {}
-        self._fired: asyncio.Queue[JobKey] = asyncio.Queue()  # at most what is planned
+        self._fired: asyncio.Queue[JobKey] = asyncio.Queue()  # bounded by the number of jobs
         self._planning = asyncio.Lock()
         self._scheduler = AsyncIOScheduler(timezone=UTC, executors={"default": AsyncIOExecutor()})
         self._difference = 0.0
@@ -185,15 +185,15 @@ class Scheduler:
         return self._next
 
     async def run(self, stored: Mapping[JobKey, int], at_once: Collection[JobKey] = ()) -> None:
-        """Record what is due until cancelled; to be called once.
+        """Record due jobs until cancelled. Call this once.
 
         Args:
-            stored: The next times from the ledger. One that has passed is due now. One in the future stays,
-                so that a daemon that restarts often still reads. 0 is none.
-            at_once: What is due now in any case: lists that were never read to their end.
+            stored: The next time of each job from the ledger; 0 means none. A job whose time has passed is
+                due now. A time in the future stays, so that a daemon that restarts often still reads.
+            at_once: Jobs that are due now in any case, because their lists were never read to the end.
 
         Raises:
-            Exception: What ``note`` raises. Nothing is lost: the stored time stays.
+            Exception: ``note`` failed. The stored times stay, so nothing is lost.
         """
         self._next = {key: next_at for key, next_at in stored.items() if key in self._timers}
         self._difference = self._clock_difference()
@@ -207,20 +207,20 @@ class Scheduler:
             self._scheduler.shutdown(wait=False)
 
     async def replace(self, timers: Mapping[JobKey, Timer], at_once: Collection[JobKey] = ()) -> None:
-        """Go by other timers from now on; a job whose timer stays the same keeps its next time.
+        """Replace the timers. A job with the same timer as before keeps its next time.
 
         Args:
-            timers: All of them.
-            at_once: What is due now: lists of a connection that is new.
+            timers: All timers from now on.
+            at_once: Jobs that are due now, because their connection is new.
 
         Raises:
-            Exception: What ``note`` raises; then all is as it was.
+            Exception: ``note`` failed. Nothing has changed then.
         """
         async with self._planning:
             now = self._clock()
             changed = {key: timer for key, timer in timers.items() if self._timers.get(key) != timer}
             ended = self._timers.keys() - timers.keys()
-            # A time that has passed is due all the same; one to come was another timer's.
+            # A job whose time has passed is still due. A future time belongs to the earlier timer.
             passed = {key: planned for key, planned in self._next.items() if planned <= now}
             plan = [
                 _due(key, timer, passed.get(key, 0), now, at_once=key in at_once)
@@ -234,7 +234,7 @@ class Scheduler:
                 self._schedule(due)
 
     async def _wait_and_plan(self) -> None:
-        """Wait for what is due, at most until the next look at the clocks."""
+        """Wait for a due job, or for the next comparison of the clocks, and plan what follows."""
         try:
             async with asyncio.timeout(self._watch_every):
                 fired = [await self._fired.get()]
@@ -244,7 +244,7 @@ class Scheduler:
             await self._plan(self._timers if self._has_jumped() else fired)
 
     async def _plan(self, keys: Iterable[JobKey], at_once: Collection[JobKey] = ()) -> None:
-        """Have noted of each job whether it is due and when it is next; then wait for that time."""
+        """Note whether each job is due and when next, and schedule that time."""
         now = self._clock()
         plan = [
             _due(key, self._timers[key], self._next.get(key, 0), now, at_once=key in at_once)
@@ -267,22 +267,22 @@ class Scheduler:
             args=[key],
             id=_id(key),
             replace_existing=True,
-            misfire_grace_time=None,  # however late: due is due
+            misfire_grace_time=None,  # a late job is still due
             coalesce=True,
         )
 
     def _forget(self, key: JobKey) -> None:
-        """Wait no longer for what has no timer any more."""
+        """Unschedule a job that has no timer any more."""
         self._next.pop(key, None)
         if self._scheduler.get_job(_id(key)):
             self._scheduler.remove_job(_id(key))
 
     async def _fire(self, key: JobKey) -> None:
-        """APScheduler's job. It only says so: what it awaited would be cancelled at the end."""
+        """Report a due job to ``run``. APScheduler would cancel longer work when it shuts down."""
         self._fired.put_nowait(key)
 
     def _has_jumped(self) -> bool:
-        """Whether one clock has gone on without the other since the last jump."""
+        """Whether the clocks have drifted apart by more than ``JUMP`` since the last jump."""
         difference = self._clock_difference()
         jump = difference - self._difference
         if abs(jump) <= JUMP:
@@ -301,7 +301,10 @@ def _id(key: JobKey) -> str:
 
 
 def _due(key: JobKey, timer: Timer, planned: int, now: int, *, at_once: bool) -> Due:
-    """Plan one job. A future time stays, unless the clock was set back or the timer is sooner."""
+    """Return the note about one job.
+
+    A stored time in the future stays, unless the timer gives an earlier one, as after a clock was set back.
+    """
     following = timer.after(now)
     wanted = at_once or 0 < planned <= now
     return Due(*key, wanted, min(planned, following) if planned > now else following)

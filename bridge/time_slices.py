@@ -1,4 +1,4 @@
-"""Long work in short turns, so that what waits for the event loop waits for milliseconds."""
+"""Splits long work into short turns, so that other tasks wait for the event loop only for milliseconds."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["SLICE_SECONDS", "TimeSlice", "run_in_slices", "run_to_end"]
 
 SLICE_SECONDS: Final = 0.001
-"""Seconds of work between two looks at what else is to be done. A webhook needs some eight of them, from its
-first byte to its answer."""
+"""Seconds of work before other tasks have their turn. A webhook needs about eight turns from its first byte
+to
+its answer."""
 
 
 class TimeSlice:
-    """The time that work may take before others have their turn.
+    """The time that work may take before other tasks have their turn.
 
     Args:
-        seconds: How long. A step that takes longer is not cut short.
-        rest: Seconds of rest afterwards. Without rest, other threads get the interpreter only every five
+        seconds: The length of a turn. A single step that takes longer is not interrupted.
+        rest: Seconds of rest after a turn. Without rest, other threads get the interpreter only every five
             milliseconds, and the ledger's thread needs it about thirty times to store a webhook.
     """
 
@@ -34,7 +35,7 @@ class TimeSlice:
         self._until = time.perf_counter() + seconds
 
     async def over(self) -> None:
-        """Let the event loop run everything else, if the time is over."""
+        """If the time is over, let the event loop run other tasks, and start the next turn."""
         if time.perf_counter() >= self._until:
             await asyncio.sleep(self._rest)
             self._until = time.perf_counter() + self._seconds
@@ -43,12 +44,12 @@ class TimeSlice:
 async def run_in_slices(
     work: Generator[None, None, T], seconds: float = SLICE_SECONDS, *, rest: float = 0.0
 ) -> T:
-    """Run a generator to its end. Between its steps the event loop runs everything else.
+    """Run a generator to its end. Between its steps, the event loop runs other tasks.
 
     Args:
-        work: Yields wherever it may be interrupted, and returns the result.
+        work: Yields wherever other tasks may run, and returns the result.
         seconds: See ``TimeSlice``.
-        rest: See ``TimeSlice``. For work that nobody waits for.
+        rest: See ``TimeSlice``. Set this for work that nobody waits for.
     """
     turn = TimeSlice(seconds, rest)
     while True:

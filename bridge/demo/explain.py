@@ -53,7 +53,7 @@ class _ExplainedRecord:
 
     @property
     def outcome(self) -> str:
-        """The record's state; of a delivered record how its Trakor record came to be."""
+        """The record's state, or ``created`` if the bridge created its Trakor record."""
         created = self.found.state == State.DELIVERED and self.found.origin == Origin.CREATED
         return CREATED if created else self.found.state
 
@@ -94,7 +94,7 @@ def explain(
 
 
 def _explain_outcome(narrator: Narrator, outcome: str, records: Sequence[_ExplainedRecord]) -> None:
-    """Print how many records have an outcome, why, one example, and the command that goes on from there."""
+    """Print how many records have an outcome, why, one example, and the next command."""
     why, describe = STORIES.get(outcome, (_reasons, _name_only))
     command, effect = _next_command(records[0])
     text: list[TextPart] = [f"{why(records)}\ne.g. {describe(records[0])}\n", (command, "bold")]
@@ -147,7 +147,7 @@ def _next_command(record: _ExplainedRecord) -> tuple[str, str]:
 
 
 def _reasons(records: Sequence[_ExplainedRecord]) -> str:
-    """Count the reasons, in the ledger's own words."""
+    """Count the reasons, with the ledger's names for them."""
     return _listed(f"{count} {reason}" for reason, count in _counted(one.found.reason for one in records))
 
 
@@ -185,7 +185,7 @@ def _describe_merged(record: _ExplainedRecord) -> str:
 
 def _why_held(records: Sequence[_ExplainedRecord]) -> str:
     return (
-        f"For a person to decide ({_reasons(records)}): Trakor cannot rename, and the new name would make"
+        f"An operator must decide ({_reasons(records)}): Trakor cannot rename, and the new name would make"
         " a second party."
     )
 

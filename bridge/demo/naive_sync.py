@@ -29,7 +29,7 @@ __all__ = ["BREAKS", "NaiveSync"]
 REFUSED = 400
 FAILED = 500
 BREAKS: Final = 50
-"""One in so many connections breaks."""
+"""One connection in this many breaks."""
 
 KEY = "sk_live_of_the_loop"
 
@@ -39,11 +39,11 @@ class NaiveSync:
 
     Attributes:
         lost: Ids of contacts that were answered with another person's party.
-        refused: Ids of what Trakor refused.
-        duplicates: Ids of what Trakor has twice.
-        vanished: Ids of what was changed, and answered as if nothing had been.
-        requests: How many were sent.
-        failed: How many were answered with an error by the Trakor that looks up and then inserts.
+        refused: Ids of records that Trakor refused.
+        duplicates: Ids of records that Trakor has twice.
+        vanished: Ids of records whose change Trakor ignored without an error.
+        requests: How many requests were sent.
+        failed: How many requests the Trakor that looks up and then inserts answered with an error.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class NaiveSync:
         self._classify(kind, identity, body, answer["id"], created=answer["created"])
 
     def _post_hastily(self, call: Call) -> None:
-        """Post to the Trakor that looks up and then inserts; where the connection breaks, post again."""
+        """Post to the Trakor that looks up and then inserts. If the connection breaks, post again."""
         self._posted += 1
         first = self._hasty.begin(call)
         if self._posted % BREAKS == 0:
@@ -95,7 +95,7 @@ class NaiveSync:
     def _classify(
         self, kind: str, identity: str, body: Mapping[str, Any], trakor_id: str, *, created: bool
     ) -> None:
-        """What the answer, which the loop does not look at, means for the record."""
+        """Record what the answer, which the loop ignores, means for the record."""
         if created:
             self._texts[trakor_id] = body
             self._owners[trakor_id] = identity

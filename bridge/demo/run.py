@@ -97,7 +97,7 @@ def next_steps(kept: Path | None) -> tuple[str, ...]:
             "  trakor-bridge demo --keep",
         )
     return (
-        "Configuration and ledger are kept. To try these commands on them:",
+        "Configuration and ledger are still there. To try these commands on them:",
         f"  cd {shlex.quote(str(kept))}",
         "  trakor-bridge status",
         "Both systems have ended. To start them again, and let the daemon go on:",
@@ -124,12 +124,12 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
 def _pair(sandbox: Sandbox) -> str:
     return f"""\
-# Of a demonstration: the simulated systems ended with it, the ledger beside this file can still be asked.
+# From a demonstration. The simulated systems have ended; the ledger beside this file can still be read.
 [salestrekker]
 url = "{sandbox.salestrekker_url}"
 api_key = "{sandbox.options.api_key}"
-requests_per_minute = 60000 # the simulated system answers as fast as it is asked
-probe_first = "500ms" # after a refusal; by default 30 s, which is long for an audience
+requests_per_minute = 60000 # the simulated system has no limit
+probe_first = "500ms" # the default of 30 s is long for a demonstration
 probe_max = "1s"
 
 [trakor]
@@ -146,14 +146,14 @@ def _listeners(token: str) -> str:
 
 [webhooks]
 host = "127.0.0.1"
-port = 0 # any free one: the log says which
+port = 0 # any free port, which the log shows
 token = "{token}"
 debounce = "100ms"
 
 [admin]
 port = 0
 
-[schedule] # nothing is read in the demonstration but for a webhook
+[schedule] # the demonstration reads only after webhooks
 timezone = "UTC"
 contacts = "1d"
 products = "1d"
@@ -231,8 +231,8 @@ class _Demonstration:
             (
                 ("trakor-bridge run", "bold"),
                 (
-                    ": the same without anybody's hand. Salestrekker posts webhooks to it, and each record is"
-                    f" read {debounce * 1000:.0f} ms after its first one."
+                    ": the same, unattended. Salestrekker posts webhooks to the daemon, which reads each"
+                    f" record {debounce * 1000:.0f} ms after its first webhook."
                 ),
             ),
         )

@@ -1,4 +1,4 @@
-"""What the simulated Salestrekker's records say, in plain words."""
+"""Reads the fields of the simulated Salestrekker's records that the demonstration needs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["application_fee", "email_of", "is_active", "lender_of", "name_of", "
 
 
 def is_active(row: Mapping[str, Any]) -> bool:
-    """Whether the default configuration takes the record."""
+    """Whether the default configuration selects the record."""
     return bool(row["isActive"])
 
 
 def name_of(row: Mapping[str, Any]) -> str:
-    """A contact's or product's name as it stands there; blank where it has none."""
+    """Return the name of a contact or product as Salestrekker has it; blank if it has none."""
     if "lender" in row:
         return f"{lender_of(row)} {row['name']}".strip() if row["name"] else ""
     if row["company"]:
@@ -26,22 +26,22 @@ def name_of(row: Mapping[str, Any]) -> str:
 
 
 def lender_of(product: Mapping[str, Any]) -> str:
-    """The name of a product's first lender; empty if it has none."""
+    """Return the name of a product's first lender; empty if it has none."""
     return str(product["lender"][0]["name"]) if product["lender"] else ""
 
 
 def email_of(contact: Mapping[str, Any]) -> str:
-    """A contact's e-mail address; empty if it has none."""
+    """Return a contact's e-mail address; empty if it has none."""
     return str(_details(contact).get("email") or "")
 
 
 def phone_of(contact: Mapping[str, Any]) -> str:
-    """A contact's main telephone number; empty if it has none."""
+    """Return a contact's main telephone number; empty if it has none."""
     return str(_details(contact).get("primary") or "")
 
 
 def application_fee(product: Mapping[str, Any]) -> float | None:
-    """What the application for a product costs; None if there is none."""
+    """Return the fee for a product's application; None if there is none."""
     found = (fee["value"] for fee in product["fee"] if fee["type"] == "APPLICATION")
     return next(found, None)
 

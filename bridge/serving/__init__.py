@@ -1,7 +1,7 @@
-"""Listening sockets that strangers reach: bounds on connections, on time, and on what an error says.
+"""The HTTP server of both listeners, with limits on connections, on time, and on what an error reveals.
 
-``limits.py`` has the bounds of both listeners with their reasons, ``server.py`` holds connections to them,
-and ``sockets.py`` accepts no more of them than are wanted.
+``server.py`` has the limits of each listener, and enforces them. ``sockets.py`` opens the listening sockets,
+and accepts a connection only if the server has room.
 """
 
 from bridge.serving.server import ADMIN, RETRY_AFTER, WEBHOOKS, LimitedServer, Limits

@@ -1,10 +1,10 @@
-"""aiohttp's server with limits: on connections, on silence, and on what an error reveals.
+"""aiohttp's server with limits on connections, on silence, and on what an error reveals.
 
 ::
 
     accept ──room?──> aiohttp's protocol ──a request in time?──> handler
-        │ └──none, and nobody waits for nothing──> 503, closed    └──none──> closed
-        └──too many were refused──> not accepted for now
+        │ └──no room, and none is idle──> 503, closed             └──no──> closed
+        └──too many are being refused──> no connection is accepted for now
 """
 
 from __future__ import annotations
@@ -32,25 +32,23 @@ if TYPE_CHECKING:
 __all__ = ["ADMIN", "RETRY_AFTER", "WEBHOOKS", "LimitedServer", "Limits"]
 
 RETRY_AFTER: Final = 10
-"""Seconds after which a sender that there is no room for may try again."""
+"""Seconds after which a sender that was refused for lack of room may try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a listener allows.
+    """The limits of a listener.
 
     Attributes:
-        connections: At once. Where they are used up, one that waits for nothing makes room for a new one:
-            of the address that has the most of those, the one that has been silent the longest.
-        grace_seconds: For which one that waits for nothing is left alone all the same: its request may be on
-            its way.
-        refused: Connections at once that are refused for lack of room. Above that accepting stops
-            until one of them is gone: the operating system keeps a queue of its own.
-        head_seconds: In which a new connection's first request has to come, up to the end of its headers.
-        idle_seconds: For which a connection is kept without a request.
-        linger_seconds: In which the rest of a body that nobody wants is read, so that its sender sees the
-            answer.
-        stop_seconds: In which requests may end when the listener stops.
+        connections: The number of connections at once. If all are in use, an idle one makes room for a new
+            one: of the address with the most idle connections, the one that has been silent the longest.
+        grace_seconds: How long an idle connection is not closed to make room. Its request may be on its way.
+        refused: How many connections at once are being refused for lack of room. At this number the listener
+            accepts nothing until one of them is gone. The operating system has a queue of its own.
+        head_seconds: The time for a new connection's first request, up to the end of its headers.
+        idle_seconds: How long a connection stays open without a request.
+        linger_seconds: How long the rest of an unwanted body is read, so that the sender sees the answer.
+        stop_seconds: How long requests may continue when the listener stops.
     """
 
     connections: int
@@ -63,15 +61,15 @@ class Limits:
 
 
 WEBHOOKS: Final = Limits(connections=512)
-"""Each connection has at most one body in memory: 512 of 256 KiB. Idle ones are kept for longer than proxies
-keep theirs: where both ends close at the same time, a request that is on its way is lost."""
+"""Each connection has at most one body in memory: 512 bodies of 256 KiB. Idle connections stay open longer
+than in proxies: if both ends close at the same time, a request on its way is lost."""
 
 ADMIN: Final = Limits(connections=128, idle_seconds=75.0)
-"""A browser opens six connections, Prometheus and a health check one each."""
+"""A browser opens six connections; Prometheus and a health check open one each."""
 
 
 SERVER: Final = "trakor-bridge"
-"""What an answer's header ``Server`` says: by default aiohttp names itself and its version."""
+"""The header ``Server`` of each answer. aiohttp's default names aiohttp and its version."""
 
 _FULL: Final = (
     f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nServer: {SERVER}\r\n"
@@ -79,19 +77,19 @@ _FULL: Final = (
 ).encode()
 
 _VERSIONS: Final = frozenset({(1, 0), (1, 1)})
-"""aiohttp's parser takes some others, too, and answers in their names."""
+"""The supported versions of HTTP. aiohttp's parser accepts others, too, and answers with their version."""
 
 log = structlog.get_logger()
 
 
 class LimitedServer:
-    """A listener with bounds.
+    """A listener with limits.
 
     Args:
         handler: Answers one request.
-        limits: The bounds.
-        name: The listener's, for the log.
-        factory: Makes the requests that the handler takes; None: aiohttp's plain ones.
+        limits: The limits.
+        name: The listener's name for the log.
+        factory: Makes the requests for the handler; None means aiohttp's plain ones.
 
     Attributes:
         refused: How many connections were refused for lack of room.
@@ -116,21 +114,21 @@ class LimitedServer:
 
     @property
     def open(self) -> int:
-        """How many connections there are now."""
+        """The number of open connections."""
         return len(self._open)
 
     @property
     def refusing(self) -> int:
-        """How many connections are being refused now for lack of room."""
+        """The number of connections that are being refused now for lack of room."""
         return len(self._refusing)
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Begin to accept what comes to these sockets, which are closed with it."""
+        """Accept connections from these sockets. ``stop`` closes them."""
         self._server = _Server(self._serve, self._limits, self._forget, self._name, self._factory)
         self._acceptor.open(sockets)
 
     async def stop(self) -> None:
-        """Accept nothing more; let what is under way end, for the limits' ``stop_seconds`` at most."""
+        """Accept nothing more. Requests in progress may continue for ``stop_seconds``."""
         self._acceptor.close()
         if self._server is None:
             return
@@ -139,11 +137,11 @@ class LimitedServer:
         await self._server.shutdown(self._limits.stop_seconds)
         for protocol in [*self._open]:
             self._forget(protocol)
-        for away in [*self._refusing]:
-            away.hang_up()
+        for refused in [*self._refusing]:
+            refused.hang_up()
 
     def _serve(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
-        """One request; its answer is awaited where this is called."""
+        """Return the answer to one request, to be awaited by aiohttp."""
         connection = self._open.get(request.protocol)
         if connection is not None:
             connection.note_request()
@@ -163,9 +161,10 @@ class LimitedServer:
         return protocol
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited for nothing for the longest, of who has most of those.
+        """Close the longest idle connection of the address with the most idle ones; False if none is idle.
 
-        One that never asked goes before one that did. Whoever fills it from one address closes its own.
+        A connection without any request so far goes first. So a client that opens too many connections from
+        one address loses its own.
         """
         before = asyncio.get_running_loop().time() - self._limits.grace_seconds
         idle = [one for one in self._open.values() if one.since < before and one.protocol.is_idle]
@@ -187,24 +186,24 @@ class LimitedServer:
 
 
 async def _refuse_version(request: web.BaseRequest) -> web.StreamResponse:
-    """Refuse what claims to be HTTP/0.9 or HTTP/2.0: neither is spoken here."""
-    request._cache["version"] = request.version._replace(major=1, minor=1)  # noqa: SLF001 - what the answer says that it is
+    """Refuse HTTP/0.9 and HTTP/2.0, which the listener does not speak."""
+    request._cache["version"] = request.version._replace(major=1, minor=1)  # noqa: SLF001 - the answer's version
     answer = web.Response(status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, headers={"Server": SERVER})
     answer.force_close()
     return answer
 
 
 class _Connection:
-    """What is known of one connection.
+    """The state of one connection.
 
     Args:
-        protocol: aiohttp's.
-        address: At its other end.
-        timer: Ends it unless a request comes in time.
+        protocol: aiohttp's protocol of the connection.
+        address: The client's address.
+        timer: Ends the connection if no request comes in time.
 
     Attributes:
-        is_silent: It never made a request.
-        since: When it was accepted, or last made one, in the loop's time.
+        is_silent: Whether the connection has had no request so far.
+        since: When the connection was accepted, or had its last request, in the loop's time.
     """
 
     __slots__ = ("_loop", "_timer", "address", "is_silent", "protocol", "since")
@@ -218,19 +217,19 @@ class _Connection:
         self._timer = timer
 
     def note_request(self) -> None:
-        """A request came: from now on it may be idle."""
+        """Note that a request came. The timer for the first request ends."""
         self.since = self._loop.time()
         if self.is_silent:
             self.is_silent = False
             self._timer.cancel()
 
     def cancel_timer(self) -> None:
-        """It is gone."""
+        """Stop waiting for a first request."""
         self._timer.cancel()
 
 
 class _Server(web.Server):
-    """aiohttp's server, silent: its logs would show addresses and what was sent."""
+    """aiohttp's server without its logs, which would show addresses and what was sent."""
 
     def __init__(
         self,
@@ -242,7 +241,7 @@ class _Server(web.Server):
     ) -> None:
         self._name = name
         self._logged_at = -LOG_INTERVAL
-        silent = logging.Logger("silent")  # noqa: LOG001 - in no tree, so that nothing switches it on
+        silent = logging.Logger("silent")  # noqa: LOG001 - outside of the tree of loggers, so that no configuration enables it
         silent.disabled = True
         self._on_lost = on_lost
         self._options: dict[str, Any] = {
@@ -266,7 +265,7 @@ class _Server(web.Server):
             )
 
     def protocol(self) -> _Protocol:
-        """That of a new connection."""
+        """Return the protocol of a new connection."""
         return _Protocol(self, loop=asyncio.get_running_loop(), **self._options)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
@@ -281,18 +280,18 @@ class _Protocol(web.RequestHandler):
 
     @property
     def is_idle(self) -> bool:
-        """No request is being answered, or about to be."""
+        """Whether no request is being answered or waits for its answer."""
         return not self._messages and self._current_request is None
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for this answer
-        """The other end says no more. Who sent a whole request before still wants its answer."""
-        self._loop.call_soon(self._end)  # a request that came just before has its turn first
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio defines it
+        """Handle the end of the client's data. A client that sent a whole request still gets its answer."""
+        self._loop.call_soon(self._end)  # after a request that came just before
         return True
 
     def _end(self) -> None:
         request = self._current_request
         if self._messages or (request is not None and request.content.is_eof()):
-            self._close = True  # once it is answered
+            self._close = True  # after the answer
         elif self.transport is not None:
             self.transport.close()  # ends a handler that still reads the request
 
@@ -303,7 +302,7 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What aiohttp cannot read, or a handler failed at: a status, without a word of what was sent."""
+        """Answer an unreadable request or a handler's error with a status, and nothing of what was sent."""
         del request, message
         if exc is not None and status == HTTPStatus.INTERNAL_SERVER_ERROR and self._manager is not None:
             cast("_Server", self._manager).log_error(exc)
@@ -313,24 +312,24 @@ class _Protocol(web.RequestHandler):
 
 
 class _RefusedConnection(asyncio.Protocol):
-    """One connection too many: whatever it asks is answered with 503.
+    """One connection too many. Any request on it is answered with 503.
 
-    It is not closed before it has sent something: what lies unread when a connection is closed makes the
-    other end lose the answer.
+    The connection is not closed before the client has sent something. If unread data is left when a
+    connection is closed, the client loses the answer.
     """
 
     def __init__(self, refusing: set[_RefusedConnection], seconds: float) -> None:
         self._refusing = refusing
         self._transport: asyncio.Transport | None = None
         self._answered = False
-        refusing.add(self)  # at once: so many are accepted before any of them begins
+        refusing.add(self)  # here already: many connections are accepted before any protocol starts
         self._timer = asyncio.get_running_loop().call_later(seconds, self.hang_up)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        del data  # the rest of a body is read, and nobody looks at it
+        del data  # the rest of a body is read and ignored
         if not self._answered and self._transport is not None:
             self._answered = True
             self._transport.write(_FULL)
@@ -343,7 +342,7 @@ class _RefusedConnection(asyncio.Protocol):
         self._timer.cancel()
 
     def hang_up(self) -> None:
-        """End it, answered or not, begun or not."""
+        """Close the connection, answered or not."""
         self._refusing.discard(self)
         self._timer.cancel()
         if self._transport is not None:

@@ -1,4 +1,4 @@
-"""Listening sockets that accept as many connections as fit; a sentence where there can be none."""
+"""Opens listening sockets, or says why that is not possible, and accepts connections while there is room."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["LOG_INTERVAL", "Acceptor", "PortTaken", "allow_more_files", "open_sockets"]
 
 BACKLOG: Final = 1024
-"""Connections that the operating system keeps until they are accepted: a burst is no reason to refuse."""
+"""How many connections the operating system queues until they are accepted. A burst is not refused."""
 
 ACCEPTS_PER_TURN: Final = 64
-"""Connections accepted before other work has its turn."""
+"""How many connections are accepted before other work has its turn."""
 
 PAUSE: Final = 0.1
-"""Seconds until it is looked again whether another connection fits."""
+"""Seconds until the next check for room."""
 
 SHORTAGE_PAUSE: Final = 1.0
-"""Seconds for which nothing is accepted where the machine has no descriptor or memory for it."""
+"""Seconds without accepting after the machine had no descriptor or memory for a connection."""
 
 LOG_INTERVAL: Final = 60.0
 """Seconds between two log lines about such a shortage."""
@@ -44,31 +44,31 @@ _REASONS: Final = {
 log = structlog.get_logger()
 
 
-class PortTaken(UserError):  # noqa: N818 - says what is the matter
-    """Another process listens there."""
+class PortTaken(UserError):  # noqa: N818 - says what is wrong
+    """Another process listens on the port."""
 
 
 def allow_more_files() -> None:
-    """Let this process have as many open files and connections as the system allows it.
+    """Raise this process's limit of open files and connections to what the system allows.
 
-    Many systems begin with 1,024 for the sake of programs that cannot deal with more.
+    Many systems start a process with 1,024, because some programs cannot handle more.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # a system that says no to its own limit: then it stays
+    with suppress(ValueError, OSError):  # some systems refuse their own limit: it stays as it is
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def open_sockets(host: str, port: int, *, section: str, what: str) -> list[socket.socket]:
-    """Sockets that listen at each of a host's addresses.
+    """Open listening sockets on each of a host's addresses.
 
     Args:
-        host: Address or name to listen on.
-        port: 0: the operating system chooses.
-        section: The configuration's, for advice: ``webhooks``.
-        what: What does not work without the listener: ``webhooks cannot be received``.
+        host: The address or name to listen on.
+        port: The port; 0 means that the operating system chooses one.
+        section: The section of the configuration for the advice, such as ``webhooks``.
+        what: The consequence for the message, such as ``webhooks cannot be received``.
 
     Raises:
-        UserError: It cannot be listened there.
+        UserError: The process cannot listen there.
     """
     loop = asyncio.get_running_loop()
     sockets: list[socket.socket] = []
@@ -81,7 +81,7 @@ async def open_sockets(host: str, port: int, *, section: str, what: str) -> list
             except OSError as error:
                 if error.errno not in _UNAVAILABLE:
                     raise
-                unavailable = error  # a name can have an address of IPv6 on a machine that has none
+                unavailable = error  # a name can have an IPv6 address on a machine without IPv6
     except OSError as error:
         for one in sockets:
             one.close()
@@ -92,15 +92,15 @@ async def open_sockets(host: str, port: int, *, section: str, what: str) -> list
 
 
 class Acceptor:
-    """Accepts connections, as many as fit.
+    """Accepts connections while there is room.
 
-    asyncio's own server accepts whatever comes, and writes a traceback for each connection that the machine
-    has no descriptor for.
+    asyncio's own server accepts every connection, and logs a traceback for each one that the machine has no
+    descriptor for.
 
     Args:
-        factory: Makes the protocol of a connection, of the address at its other end.
-        can_accept: Whether another connection is to be accepted now.
-        name: The listener's, for the log.
+        factory: Makes the protocol of a connection from the client's address.
+        can_accept: Whether another connection may be accepted now.
+        name: The listener's name for the log.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Acceptor:
         self._logged_at = -LOG_INTERVAL
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
-        """Begin to accept what comes to these, which are closed with it."""
+        """Accept connections from these sockets. ``close`` closes them."""
         self._sockets = [*sockets]
         for one in self._sockets:
             asyncio.get_running_loop().add_reader(one, self._accept, one)
@@ -147,7 +147,7 @@ class Acceptor:
             self._start(accepted, str(address[0]) if address else "")
 
     def _start(self, accepted: socket.socket, address: str) -> None:
-        accepted.setblocking(False)  # noqa: FBT003 - theirs
+        accepted.setblocking(False)  # noqa: FBT003 - the library's signature
         loop = asyncio.get_running_loop()
         protocol = self._factory(address)
         begin = loop.create_task(_connect(loop, protocol, accepted))
@@ -164,7 +164,7 @@ class Acceptor:
         asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def _log_shortage(self, error: OSError) -> None:
-        """Log the shortage, at most once a minute; it may pass by itself."""
+        """Log the shortage, which may pass by itself, at most once a minute."""
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
@@ -182,13 +182,13 @@ def _bind_error(error: OSError, host: str, port: int, section: str, what: str) -
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
             f"port {port} of {host} is taken by another process",
-            advice=f"set [{section}] port to a free one, or end what listens there",
+            advice=f"set [{section}] port to a free port, or stop the process that listens on this one",
         )
     why = _REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
     return UserError(
         f"{what} on {host}, port {port}: {why}",
-        advice=f"set [{section}] host and port to what this machine has: 127.0.0.1 is always there, 0.0.0.0 "
-        "is every address of it",
+        advice=f"set [{section}] host and port to what this machine has: 127.0.0.1 always exists, and 0.0.0.0"
+        " means all addresses",
     )
 
 
@@ -202,13 +202,13 @@ async def _connect(
 
 
 def _listen(family: int, address: Any) -> socket.socket:  # noqa: ANN401 - of either family
-    """A socket that listens, as asyncio's would."""
+    """Open a listening socket with the same options as asyncio's."""
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.setblocking(False)  # noqa: FBT003 - theirs
+        listening.setblocking(False)  # noqa: FBT003 - the library's signature
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError:

@@ -1,5 +1,6 @@
-"""From the configuration to the objects that a command works with, built by hand.
+"""Builds the objects that a command works with from the configuration, without a framework.
 
-The only place where settings become clients, mappers and ledgers: ``ledger`` has what every command
-about the ledger needs, ``connection`` what reads and sends, with the libraries that it takes to do so.
+Only here, settings become clients, mappers and ledgers. ``ledger`` has what every command on the ledger
+needs. ``connection`` has what reads and sends, and imports the libraries for that. ``organizations`` has what
+proves that a connection still leads to the same organisations.
 """

@@ -1,4 +1,4 @@
-"""Makes what reads and sends for one connection: its clients, queries, mappers and lists."""
+"""Makes the clients, queries, mappers and sweep sources of one connection."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ TICKET: Final = "ticket.graphql"
 """The query file that reads which contacts a deal is about."""
 
 NAMED: Final = 3
-"""So many of the fields in which two queries differ are named."""
+"""How many of the fields in which two queries differ a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionPlan:
-    """How one connection is read and sent, checked before anything is opened.
+    """The queries and mappers of one connection, loaded and checked before anything is opened.
 
     Attributes:
-        connection: Its settings.
-        queries: The list query of each stream.
-        mappers: Make drafts of each stream's records.
-        ones: The query by id of each stream that has one configured.
-        ticket: The query for a deal's contacts. None: not wanted, or contacts cannot be read by id.
+        connection: The connection's settings.
+        queries: Stream -> its list query.
+        mappers: Stream -> what makes drafts of its records.
+        by_id_queries: Stream -> its query by id, if one is configured.
+        ticket: The query for a deal's contacts; None if deals are not read, or contacts not by id.
     """
 
     connection: ConnectionSettings
@@ -73,14 +73,14 @@ def load_plan(
     *,
     deals: bool = True,
 ) -> ConnectionPlan:
-    """Load and compile what a connection's streams are read and mapped with; nothing is opened.
+    """Load and compile the queries and maps of a connection's streams. Nothing is opened.
 
     Args:
         settings: The configuration.
         connection: One of its connections.
-        streams: Those that are wanted; one that is not enabled is left out.
-        hasher: Of the ledger's key.
-        deals: Deals are to be read too, for whose contacts they are about.
+        streams: The wanted streams. Those that are not enabled are left out.
+        hasher: Hashes with the ledger's key.
+        deals: Whether deals are read, to find the contacts of a webhook.
 
     Raises:
         UserError: A query or a map cannot be used.
@@ -135,15 +135,15 @@ def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
 def make_sweep_source(
     plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed, since: int | None = None
 ) -> SweepSource:
-    """A stream's list as a sweep reads it, and what is to be made of its records.
+    """Return what a sweep of one stream needs: the list, and how its records are mapped and decided.
 
     Args:
-        plan: Of the connection.
-        reader: Its client, entered.
-        stream: Which list.
-        feed: The ledger's number for it.
-        since: Only what has changed since then, milliseconds since the epoch; None: all. Of no effect
-            where the query is not incremental.
+        plan: The connection's queries and mappers.
+        reader: The connection's client, entered.
+        stream: The stream.
+        feed: The stream's number in the ledger.
+        since: Read only what has changed since this time, in milliseconds since the epoch; None reads
+            everything. Ignored if the query is not incremental.
     """
     settings = plan.connection.stream(stream)
     query, mapper = plan.queries[stream], plan.mappers[stream]
@@ -171,7 +171,7 @@ def make_sweep_source(
 def _by_id_source(
     plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed
 ) -> ByIdSource | None:
-    """How single records of a stream are read; None if that is not configured."""
+    """Return how single records of a stream are read; None if no query is configured for that."""
     if stream not in plan.by_id_queries:
         return None
     mapper, per_request = plan.mappers[stream], plan.connection.salestrekker.ids_per_request
@@ -196,14 +196,15 @@ def make_salestrekker_client(
     hold: CheckOrganization | None = None,
     room: LargeListRoom | None = None,
 ) -> SalestrekkerClient:
-    """The client of a connection's Salestrekker, not yet entered.
+    """Return the client for a connection's Salestrekker, not yet entered.
 
     Args:
-        connection: Whose.
-        retries: How a read is retried; None: as it is configured, for a flow that nobody waits for.
+        connection: The connection's settings.
+        retries: How a read is retried. None means as configured, five times within a minute at most.
         on_token: Called after each change of the token's state.
-        hold: Asked about the organisation of each log-in; None: nobody remembers any.
-        room: For long lists, shared by the clients of a process; None: it has a room of its own.
+        hold: Checks the organisation of each log-in; None means that none is checked.
+        room: The memory for long lists, shared by the clients of a process. None means that the client has
+            its own.
     """
     settings = connection.salestrekker
     return SalestrekkerClient(
@@ -224,7 +225,7 @@ def make_salestrekker_client(
 
 
 def make_trakor_client(connection: ConnectionSettings) -> TrakorClient:
-    """The client of a connection's Trakor, not yet entered."""
+    """Return the client for a connection's Trakor, not yet entered."""
     settings = connection.trakor
     return TrakorClient(
         settings.url,

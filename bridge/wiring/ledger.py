@@ -1,4 +1,4 @@
-"""Where a configuration's ledger is, and the key of its hashes."""
+"""Finds a configuration's ledger and its key."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 
 
 def ledger_path(settings: Settings) -> Path:
-    """The ledger's file itself, also where the configuration has a symbolic link to it.
+    """Return the path of the ledger's file, with symbolic links resolved.
 
-    Lock and log lie beside it, so that whoever comes by another way finds the same ones.
+    Lock and log lie beside the file, so that every process finds the same ones.
 
     Raises:
-        LedgerError: The ledger is no file.
+        LedgerError: The ledger is not a file.
     """
     if settings.ledger.path is None:
         raise LedgerError("a ledger on PostgreSQL is not supported yet", advice="use a sqlite:/// address")
@@ -39,9 +39,9 @@ def ledger_path(settings: Settings) -> Path:
 
 
 def find_remains_of_lost_ledger(settings: Settings) -> Path | None:
-    """What a ledger has left beside its place, if it is not there any more; None if all is in order.
+    """Return a file that a lost ledger left behind: its key or its lock. None if no ledger was lost.
 
-    Its key's file, or its lock's: both are made with the first ledger, and stay when its file is lost.
+    Both files are created with the first ledger, and stay if the ledger's file is lost.
     """
     path = ledger_path(settings)
     if read_revision(path) is not None:
@@ -51,11 +51,11 @@ def find_remains_of_lost_ledger(settings: Settings) -> Path | None:
 
 
 def ledger_key(settings: Settings, *, make: bool) -> bytes:
-    """The key of the ledger's hashes: as configured, else from ``ledger.key`` beside the ledger.
+    """Return the ledger's key from the configuration, or else from ``ledger.key`` beside the ledger.
 
     Args:
         settings: The configuration.
-        make: Make the file if neither it nor a ledger is there yet.
+        make: Whether to create the file if neither the file nor a ledger exists.
     """
     if settings.ledger.key is not None:
         return derive_key(settings.ledger.key.get_secret_value())
@@ -64,21 +64,24 @@ def ledger_key(settings: Settings, *, make: bool) -> bytes:
 
 
 def key_file(settings: Settings) -> Path:
-    """``ledger.key`` beside the ledger; beside the link to it where an earlier version has made it there."""
+    """Return the path of ``ledger.key``, which is beside the ledger.
+
+    An earlier version created the key beside a symbolic link to the ledger. Such a key stays in use.
+    """
     file = ledger_path(settings).with_name("ledger.key")
     beside_link = (settings.ledger.path or file).with_name("ledger.key")
     return beside_link if beside_link.exists() and not file.exists() else file
 
 
 def dry_run_key(settings: Settings) -> bytes:
-    """The key for a dry run: the ledger's own, or a passing one if there is no ledger yet."""
+    """Return the key for a dry run: the ledger's own, or a temporary one if there is no ledger yet."""
     if settings.ledger.key is None and read_revision(ledger_path(settings)) is None:
         return derive_key(secrets.token_hex())
     return ledger_key(settings, make=False)
 
 
 def make_text_storage(settings: Settings) -> TextStorage | None:
-    """What seals and opens the ledger's text; None if there is no ledger yet, and so no key.
+    """Return what seals and opens the ledger's text. Return None without a ledger, and so without a key.
 
     Raises:
         LedgerError: The key cannot be read.

@@ -1,4 +1,4 @@
-"""What a configured connection is known by: its Trakor and its scope, hashed with the ledger's key."""
+"""Identifies a connection's organisations by hashes with the ledger's key, and makes the guards over them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = [
 
 
 def hash_organization(hasher: Hasher, organization: str) -> str:
-    """The hash of the id of an organisation in Salestrekker."""
+    """Hash the id of an organisation in Salestrekker."""
     return hasher.value("organization", organization)
 
 
 def hash_trakor(connection: ConnectionSettings, hasher: Hasher) -> TrakorIdentity:
-    """A connection's Trakor, hashed."""
+    """Hash what identifies a connection's Trakor: address, key and scope."""
     trakor = connection.trakor
     return TrakorIdentity(
         hasher.value("address", trakor.url),
@@ -45,7 +45,7 @@ def hash_trakor(connection: ConnectionSettings, hasher: Hasher) -> TrakorIdentit
 
 
 def identify_connections(settings: Settings, hasher: Hasher) -> dict[str, ConnectionIdentity]:
-    """What each configured connection is known by."""
+    """Return the identity of each configured connection."""
     return {
         name: ConnectionIdentity(one.scope, hash_trakor(one, hasher))
         for name, one in settings.connections.items()
@@ -53,10 +53,10 @@ def identify_connections(settings: Settings, hasher: Hasher) -> dict[str, Connec
 
 
 def check_and_note_connections(transaction: Reader, configured: dict[str, ConnectionIdentity]) -> None:
-    """Begin to work with a configuration: none of its connections may be another one under a new name.
+    """Store the identities of the configured connections, unless one seems to be renamed.
 
     Raises:
-        UserError: One may be; it says what to do.
+        UserError: A connection may have been renamed. The message says what to do.
     """
     refuse_if_renamed(transaction, configured)
     note_configured(transaction, configured)
@@ -70,7 +70,7 @@ def make_salestrekker_guard(
     clock: Callable[[], int],
     on_stopped: Callable[[], None] = lambda: None,
 ) -> SalestrekkerGuard:
-    """What holds each log-in of a connection to its organisation."""
+    """Return the guard that compares the organisation of each log-in with the connection's earlier one."""
     return SalestrekkerGuard(
         ledger, connection.name, partial(hash_organization, hasher), clock=clock, on_stopped=on_stopped
     )
@@ -85,7 +85,7 @@ def make_trakor_guard(
     *,
     clock: Callable[[], int],
 ) -> TrakorGuard:
-    """What proves that a connection's Trakor is the one that it has sent to before."""
+    """Return the guard that proves that a connection still sends to the same Trakor organisation."""
     guarded = GuardedConnection(
         connection.name,
         hash_trakor(connection, hasher),
