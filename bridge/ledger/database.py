@@ -26,15 +26,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import orjson
 import structlog
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.util import LRUCache
 
 from bridge.errors import LedgerError, LedgerReplacedError
 
@@ -42,12 +43,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import Engine
-    from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
     from bridge.encryption import Sealer
 
-__all__ = ["Ledger", "TextStorage", "read_only", "reading", "writing"]
+__all__ = ["Ledger", "TextStorage", "make_engine", "read_only", "reading", "writing"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,6 +79,9 @@ TRUNCATE_EVERY = 1800.0
 Deleted data, above all drafts of delivered records, stays in the file no longer than that: the promise is
 an hour.
 """
+
+MAX_COMPILED = 500
+"""How many compiled statements a process keeps: SQLAlchemy's own number for an engine."""
 
 log = structlog.get_logger()
 
@@ -124,6 +127,33 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
     )
 
 
+@cache
+def _shared_engine() -> Engine:
+    """Return the engine whose dialect and compiled statements all engines of this process use."""
+    engine = create_engine("sqlite+pysqlite://", execution_options={"compiled_cache": LRUCache(MAX_COMPILED)})
+    with engine.connect():  # with its first connection a dialect finds out what this SQLite can do
+        return engine
+
+
+def make_engine(connect: Callable[[], Any], pool_class: type[Pool]) -> Engine:
+    """Create an engine that compiles no statement which another engine of this process has compiled.
+
+    Engines are created for single transactions. Most of the time of those went into compiling.
+
+    Args:
+        connect: Opens SQLite's connection.
+        pool_class: What keeps it.
+    """
+    shared = _shared_engine()
+    return Engine(
+        pool_class(connect, dialect=shared.dialect),
+        shared.dialect,
+        shared.url,
+        hide_parameters=True,  # they contain text of records, and an error message may reach a log
+        execution_options=shared.get_execution_options(),
+    )
+
+
 def _writer(path: Path, text_storage: TextStorage | None, *, owner: bool) -> Engine:
     """Create an engine whose transactions all begin as writers, on a file that only its owner can read."""
     try:
@@ -133,12 +163,8 @@ def _writer(path: Path, text_storage: TextStorage | None, *, owner: bool) -> Eng
             f"the ledger {path.name} cannot be written: {error.strerror}",
             advice="run this as the user who owns the ledger; the disk must not be read-only",
         ) from error
-    engine = create_engine(
-        "sqlite+pysqlite://",
-        creator=partial(sqlite3.connect, path, check_same_thread=False, isolation_level=None),
-        poolclass=StaticPool,
-        hide_parameters=True,  # they contain text of records, and an error message may reach a log
-    )
+    connect = partial(sqlite3.connect, path, check_same_thread=False, isolation_level=None)
+    engine = make_engine(connect, StaticPool)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
@@ -216,12 +242,7 @@ def reading(path: Path, text_storage: TextStorage | None = None) -> Iterator[Con
     Yields:
         A connection that cannot write.
     """
-    engine = create_engine(
-        "sqlite+pysqlite://",
-        creator=partial(sqlite3.connect, read_only(path), uri=True, isolation_level=None),
-        poolclass=NullPool,
-        hide_parameters=True,
-    )
+    engine = make_engine(partial(sqlite3.connect, read_only(path), uri=True, isolation_level=None), NullPool)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
