@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,18 @@ HEADERS: Final = {
 """Headers of each response: the browser loads nothing from elsewhere, runs nothing inline, stores nothing."""
 
 
+@cache
+def _environment() -> Environment:
+    """The templates, each of which a process compiles once."""
+    return Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 class Templates:
     """The templates of this package.
 
@@ -49,13 +62,6 @@ class Templates:
 
     def __init__(self, problem: Callable[[], str]) -> None:
         self._problem = problem
-        self._environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
 
     def render(
         self, request: web.Request, template: str, *, status: int = 200, **values: object
@@ -77,7 +83,7 @@ class Templates:
             "flash": None if session is None or is_fragment(request) else session.take_flash(),
             "signed_in": request.get(SIGNED_IN, False),
         }
-        text = self._environment.get_template(template).render(common | values)
+        text = _environment().get_template(template).render(common | values)
         return web.Response(text=text, content_type="text/html", charset="utf-8", status=status)
 
 

@@ -7,6 +7,7 @@ the key ``X_file``.
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
@@ -45,7 +46,8 @@ _CLIP = 60
 MAX_PATH = 300
 
 
-def document_keys(model: type[BaseModel]) -> dict[Path, FieldInfo]:
+@cache
+def document_keys(model: type[BaseModel]) -> Mapping[Path, FieldInfo]:
     """Return each key of a document that holds a value, ``X_file`` included, with its field in the model."""
     keys = dict(_leaves(model, ()))
     files = {(*path[:-1], path[-1] + FILE_SUFFIX): keys[path] for path in secret_keys(keys)}
