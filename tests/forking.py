@@ -24,6 +24,7 @@ import pty
 import re
 import runpy
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
@@ -32,18 +33,20 @@ import termios
 import time
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bridge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-__all__ = ["Forked", "at_a_terminal", "fork"]
+__all__ = ["Forked", "at_a_terminal", "fork", "program", "program_for_shells"]
 
 LIMIT = 2**20
 """Bytes that a line of a command's output may have."""
+
+PROGRAM = Path(__file__).with_name("forked_program.py")
 
 LARGEST = 2**18
 """Bytes of a request to the server: arguments and environment."""
@@ -114,6 +117,18 @@ async def at_a_terminal(
     forked = await _forked(asking, asyncio.StreamReader(), asyncio.StreamReader())
     shown = await asyncio.to_thread(_all_of, ours)
     return await forked.wait(), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "")
+
+
+def program() -> tuple[str, ...]:
+    """Stands for ``python -m bridge`` if somebody else begins the command: a shell, ``subprocess``."""
+    return (sys.executable, "-S", "-E", str(PROGRAM), _server().encode().hex())
+
+
+def program_for_shells(folder: Path) -> None:
+    """Write a ``trakor-bridge`` into a folder, for scripts that have it on their path."""
+    path = folder / "trakor-bridge"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(program())} "$@"\n')
+    path.chmod(0o700)
 
 
 def _ask(
@@ -239,6 +254,8 @@ def _take_over(wanted: dict[str, Any], ends: Sequence[int]) -> None:
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
+    if "umask" in wanted:
+        os.umask(wanted["umask"])
     time.tzset()
     for place, end in enumerate(ends):
         os.dup2(end, place)

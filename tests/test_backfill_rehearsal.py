@@ -6,7 +6,6 @@ import asyncio
 import csv
 import os
 import pty
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from bridge.ledger.read_model import RecordQuery, iterate_records
 from bridge.records import Stream
 from bridge.settings import load
 from bridges import Silent, configuration_of, write_configuration
+from forking import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +154,12 @@ async def test_a_limited_run_marks_nothing_gone_even_where_it_reads_all(
 async def test_the_command_lists_what_a_dry_run_would_send(settings: Settings, sandbox: Sandbox) -> None:
     """As CSV, in place of the numbers; exit 3, since the sandbox has products that would be rejected."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "backfill", "--dry-run", "--csv", "--limit", "20"),
+        *program(),
+        "backfill",
+        "--dry-run",
+        "--csv",
+        "--limit",
+        "20",
         *("--config", str(settings.folder / "config.toml")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -172,7 +177,12 @@ async def test_the_list_goes_into_its_file_though_progress_is_shown(settings: Se
     """Standard error is a terminal, standard output is not: as `--csv > records.csv` is typed."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "backfill", "--dry-run", "--csv", "--limit", "5"),
+        *program(),
+        "backfill",
+        "--dry-run",
+        "--csv",
+        "--limit",
+        "5",
         *("--config", str(settings.folder / "config.toml")),
         stdout=asyncio.subprocess.PIPE,
         stderr=theirs,

@@ -8,7 +8,6 @@ import pty
 import re
 import socket
 import stat
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from bridge.errors import UserError
 from bridge.first_configuration import SourceAnswers, TargetAnswers, copy_queries, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import load
+from forking import program
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,7 +31,9 @@ async def _init(
 ) -> tuple[int, str, str]:
     """Run `trakor-bridge init` without a terminal."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "init", *options),
+        *program(),
+        "init",
+        *options,
         cwd=folder,
         env={**os.environ, **(environment or {})},
         stdin=asyncio.subprocess.DEVNULL,
@@ -220,7 +222,8 @@ async def _at_a_terminal(folder: Path) -> tuple[int, asyncio.subprocess.Process]
     """`trakor-bridge init` at a pseudo-terminal, and our end of it."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "init"),
+        *program(),
+        "init",
         cwd=folder,
         stdin=theirs,
         stdout=theirs,

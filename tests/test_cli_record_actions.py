@@ -6,7 +6,6 @@ import asyncio
 import os
 import pty
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import orjson
@@ -19,6 +18,7 @@ from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.schema import history, records
 from bridge.sandbox import Fault, Options
 from desk import Desk, configured, into_another_connection, listed, run_backfill, stands
+from forking import program
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -175,7 +175,7 @@ def test_on_a_terminal_it_asks(desk: Desk, ids: dict[str, str], answer: str, sta
     ours, terminal = pty.openpty()
     try:
         os.write(ours, f"{answer}\n".encode())
-        command = [sys.executable, "-m", "bridge", "records", "drop", "--state", "rejected", "--json"]
+        command = [*program(), "records", "drop", "--state", "rejected", "--json"]
         config = ["--config", str(desk.folder / "config.toml")]
         ended = subprocess.run(  # noqa: S603 - our own command
             [*command, *config],

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +18,7 @@ from bridge.ledger.database import writing
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.schema import contents, history, records
 from desk import FORMULA, Desk, into_another_connection, listed, stands
+from forking import program
 
 # -- list -------------------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ def test_a_full_disk_is_a_sentence(desk: Desk, command: list[str]) -> None:
     """As in ``status > file``: exit 1, no traceback."""
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         ended = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "bridge", *command, "--config", str(desk.folder / "config.toml")],
+            [*program(), *command, "--config", str(desk.folder / "config.toml")],
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
@@ -359,7 +359,7 @@ def test_a_reader_that_has_gone_is_no_failure(desk: Desk, form: list[str]) -> No
     """As in ``records list --csv | head -1``: nothing more to say, and no complaint."""
     ours, theirs = os.pipe()
     os.close(ours)
-    command = [sys.executable, "-m", "bridge", "records", "list", *form]
+    command = [*program(), "records", "list", *form]
     ended = subprocess.run(  # noqa: S603 - our own command
         [*command, "--config", str(desk.folder / "config.toml")],
         stdout=theirs,

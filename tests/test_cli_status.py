@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from bridge.ledger.database import writing
 from bridge.ledger.open import lock_ledger
 from bridge.ledger.pauses import set_pause
 from desk import Desk, Organisation, organisation
+from forking import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +157,7 @@ def test_watching_shows_what_changes_in_the_same_place_until_it_is_interrupted(d
 def on_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[str], str]]]:
     """The command on a terminal; and a function that waits for words on it, and gives what came by then."""
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "bridge", *arguments]
+    command = [*program(), *arguments]
     environ = {**os.environ, "TERM": "xterm"}
     with subprocess.Popen(command, stdout=theirs, env=environ) as process:  # noqa: S603 - our own command
         os.close(theirs)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +34,7 @@ from documentation import (
     visible_commands,
     words_of_other_vocabularies,
 )
+from forking import program_for_shells
 from typist import Terminal, end, session, shown
 
 if TYPE_CHECKING:
@@ -335,8 +335,7 @@ async def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "activate").touch()
-    (programs / "trakor-bridge").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bridge "$@"\n')
-    (programs / "trakor-bridge").chmod(0o700)
+    program_for_shells(programs)
     shutil.copy(ROOT / "config.example.toml", tmp_path)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(Path(bridge.__file__).parent.parent))

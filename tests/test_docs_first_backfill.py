@@ -7,7 +7,6 @@ import configparser
 import os
 import re
 import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import bridge
 from bridge.ledger.sweeps import COUNTS
 from bridge.sandbox import Options, Sandbox
 from documentation import blocks, section, tables, typed
+from forking import program_for_shells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """A terminal's: the program on the path, nothing of ours set."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "trakor-bridge").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bridge "$@"\n')
-    (programs / "trakor-bridge").chmod(0o700)
+    program_for_shells(programs)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAKOR_BRIDGE_")}
     return {
         **kept,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from bridge.records import Policy, State, Stream
 from bridge.settings import load
 from bridge.status import choices, meaning
 from bridges import Silent, configuration_of, write_configuration
+from forking import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,7 +134,11 @@ async def test_the_command_needs_a_yes_and_names_what_to_delete_in_trakor(
 
     async def run(*more: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "records", "forget", known.id, *more),
+            *program(),
+            "records",
+            "forget",
+            known.id,
+            *more,
             *("--config", str(tmp_path / "config.toml")),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from bridge.ledger.integrity import IntegrityFinding, check_ledger
 from bridge.ledger.open import migrate, open_ledger, read_or_make_key, read_revision, verify_key
 from bridge.ledger.schema import HEAD
 from builders import answered, draft
+from forking import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         api_key = "not-used-here"
         """
     )
-    command = [sys.executable, "-m", "bridge", *arguments, "--config", str(folder / "config.toml")]
+    command = [*program(), *arguments, "--config", str(folder / "config.toml")]
     return subprocess.run(  # noqa: S603 - our own command
         command, capture_output=True, text=True, timeout=60, check=False
     )
