@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import async_playwright, expect
 
 from books import kept
 from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, set_pause
-from bridge.sandbox import Options
+from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
 from daemons import Daemon
 
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, Page, Route
 
-    from bridge.sandbox import Sandbox
-
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCRIPT = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
@@ -38,6 +38,7 @@ LONG = 15_000
 """Milliseconds after which something hangs, also on a busy machine."""
 
 pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.acceptance,
     pytest.mark.skipif(
         CHROMIUM is None and "CI" not in os.environ, reason="needs a Chromium: `apt-get install chromium`"
@@ -45,15 +46,26 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser without a window."""
+    """A browser without a window, begun once: that takes longer than most of its tests."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
             yield browser
         finally:
             await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def start_sandbox() -> AsyncIterator[Callable[[Options], Awaitable[Sandbox]]]:
+    """Starts sandboxes on the loop that the browser is used on."""
+    async with AsyncExitStack() as stack:
+
+        async def start(options: Options) -> Sandbox:
+            return await stack.enter_async_context(Sandbox(options))
+
+        yield start
 
 
 class Site:
@@ -91,7 +103,7 @@ class Site:
         return self.daemon.bridge.books.contact(self.ids[which]).state
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def site(
     start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path, chromium: Browser
 ) -> AsyncIterator[Site]:
@@ -253,7 +265,7 @@ TOO_LARGE = 200_000
 """Bytes that no picture has."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def practice(
     start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path, chromium: Browser
 ) -> AsyncIterator[Site]:
