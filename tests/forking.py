@@ -27,19 +27,25 @@ import selectors
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import termios
 import time
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+from sqlalchemy.pool import NullPool
+
 import bridge
+from bridge.cli.app import application
+from bridge.ledger.database import make_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["Forked", "at_a_terminal", "fork", "program", "program_for_shells"]
 
@@ -239,12 +245,26 @@ def _tell_status(watched: int, pid: int, asking: socket.socket) -> None:
         asking.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
+def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The bridge's models."""
+    for one in model.__subclasses__():
+        yield from _below(one)
+        if one.__module__.startswith("bridge."):
+            yield one
+
+
 def _import_everything() -> None:
-    """What a command imports when it is first needed."""
+    """What a command imports or makes when it is first needed.
+
+    It is frozen and stays so: a fork that collected it at its end would need five times as long.
+    """
     for found in pkgutil.walk_packages(bridge.__path__, "bridge."):
         if "migrations" not in found.name and found.name != "bridge.__main__":
             importlib.import_module(found.name)
-    importlib.import_module("sqlalchemy.dialects.sqlite")
+    make_engine(partial(sqlite3.connect, ":memory:"), NullPool).dispose()
+    application()
+    for model in _below(BaseModel):
+        model.model_rebuild()
     gc.collect()
     gc.freeze()
 
@@ -266,7 +286,6 @@ def _take_over(wanted: dict[str, Any], ends: Sequence[int]) -> None:
     complaints = open(2, "wb", 0, closefd=False)  # noqa: SIM115
     sys.stderr = io.TextIOWrapper(complaints, "utf-8", "backslashreplace", write_through=True)
     sys.argv = ["trakor-bridge", *wanted["arguments"]]
-    gc.unfreeze()
 
 
 def main() -> None:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from processes import Begin
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "20000"))
-ANSWERS = int(os.environ.get("FUZZ_ANSWERS", "2000"))
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "10000"))
+ANSWERS = int(os.environ.get("FUZZ_ANSWERS", "1000"))
 
 MORE_MEMORY = 40.0
 """MiB that the process may hold more at the end than after the first tenth. The allocator keeps what a large

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MINUTES = float(os.environ.get("MACHINE_MINUTES", "0"))
-EXAMPLES = 36
+EXAMPLES = 18
 STEPS = 60
 
 FIRST = ("Zanna", "Zanna", "Zanna", "zanna", " Zanna ", "Zbert", None, {"odd": 1})
