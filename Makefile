@@ -25,7 +25,7 @@ SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint format audit licences sbom machine fuzz soak bench lock wheel test-wheel clean fresh-venv
+.PHONY: help demo test browser lint types style format audit licences sbom machine fuzz soak bench lock wheel test-wheel clean fresh-venv
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,9 +53,14 @@ define risky
 endef
 
 lint: $(DEV) ## run ruff, its formatter's check, mypy, bandit and deptry
+	@$(MAKE) --no-print-directory -j2 -O types style
+
+types: $(DEV)
+	$(RUN)mypy
+
+style: $(DEV)
 	$(RUN)ruff check
 	$(RUN)ruff format --check
-	$(RUN)mypy
 	$(risky)
 
 format: $(DEV) ## correct what ruff can correct
