@@ -52,13 +52,13 @@ define risky
 	$(RUN)deptry tests bench tools --ignore DEP002,DEP004
 endef
 
-lint: $(DEV) ## run ruff, its formatter's check, mypy, bandit and deptry
+lint: $(DEV) ## run types and style side by side
 	@$(MAKE) --no-print-directory -j2 -O types style
 
-types: $(DEV)
+types: $(DEV) ## run mypy
 	$(RUN)mypy
 
-style: $(DEV)
+style: $(DEV) ## run ruff, the check of its formatter, bandit and deptry
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(risky)
