@@ -10,7 +10,13 @@ import pytest
 
 from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
-from bridge.backfill.report import Problem, find_suspicions, stop_problem
+from bridge.backfill.report import (
+    Problem,
+    find_suspicions,
+    reading_problems,
+    stop_problem,
+    sweep_warnings,
+)
 from bridge.cli.backfill_report import show_report
 from bridge.cli.progress import progress
 from bridge.delivery.ledger_loss import LedgerLossDetector
@@ -20,8 +26,10 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.pauses import Direction, list_pauses, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
+from bridge.salestrekker.pages import Doubt
 from bridge.sandbox import Fault, Options
 from bridge.status import headline, take
+from bridge.sync import SweepResult
 from bridges import Bridge, Silent
 
 if TYPE_CHECKING:
@@ -42,6 +50,20 @@ async def bridge(start_sandbox: Start, tmp_path: Path) -> Bridge:
 def numbers(**those: int) -> dict[str, int]:
     """A stream's numbers; what is not given is nought."""
     return dict.fromkeys(COUNTS, 0) | {"read": sum(those.values())} | those
+
+
+# Lists that may not be whole
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_list_that_may_not_be_whole_is_a_problem_if_something_shows_it(*, shown: bool) -> None:
+    """Otherwise a warning: only the proof is missing."""
+    swept = {Stream.PRODUCTS: SweepResult(read=15, doubt=Doubt("the list has `cursor`", "Use it.", shown))}
+    problems, warnings = list(reading_problems({}, swept)), list(sweep_warnings(swept))
+    assert [one.message for one in problems] == (
+        ["not all products were read: the list has `cursor`"] if shown else []
+    )
+    assert warnings == ([] if shown else ["products: the list has `cursor`. None is marked gone. Use it"])
 
 
 # Pauses

@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError
 from bridge.salestrekker.graphql_errors import parse_result
-from bridge.salestrekker.list_query import (
+from bridge.salestrekker.list_info import FACT_NAMES, Fact
+from bridge.salestrekker.list_query import ListQuery, Paging, Position, load_list_query
+from bridge.salestrekker.paging_variables import (
     DATE_TYPES,
+    NUMBER_NAMES,
     OVERLAP,
     TIME_TYPES,
     VARIABLE_NAMES,
-    ListQuery,
-    Paging,
-    Position,
     Role,
-    load_list_query,
 )
 from bridge.salestrekker.responses import NextPage, read_items, read_next_page
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
@@ -65,7 +64,7 @@ def test_the_queries_of_the_page_are_read_as_their_sections_say(load: Load) -> N
     styles = {
         "By offset": Paging.OFFSET,
         "By page number": Paging.PAGE,
-        "By cursor": Paging.RELAY,
+        "By cursor": Paging.CURSOR,
         "The whole list": Paging.PLAIN,
         "What has changed": Paging.OFFSET,
     }
@@ -78,8 +77,10 @@ def test_the_queries_of_the_page_are_read_as_their_sections_say(load: Load) -> N
 
 def test_the_page_says_where_records_are(load: Load) -> None:
     rows = re.findall(r"^\| `(\w+ \{.*\})` \| `([\w.]+)` \|$", PAGE, re.MULTILINE)
-    assert len(rows) == 4
-    assert [".".join(load(f"{{ {selection} }}").path) for selection, _ in rows] == [path for _, path in rows]
+    assert len(rows) == 5
+    declared = "query Q($skip: Int = 0)"
+    texts = [f"{declared if '$' in selection else ''} {{ {selection} }}" for selection, _ in rows]
+    assert [".".join(load(text).path) for text in texts] == [path for _, path in rows]
 
 
 # Style
@@ -93,8 +94,8 @@ def test_the_page_says_where_records_are(load: Load) -> None:
         ("($page: Int, $pageSize: Int)", Paging.PAGE),
         ("($pageNumber: Int, $perPage: Int)", Paging.PAGE),
         ("($page_number: Int, $per_page: Int)", Paging.PAGE),
-        ("($after: String, $first: Int)", Paging.RELAY),
-        ("($cursor: ID, $size: Int)", Paging.RELAY),
+        ("($after: String, $first: Int)", Paging.CURSOR),
+        ("($cursor: ID, $size: Int)", Paging.CURSOR),
         ("($label: ID = 5)", Paging.PLAIN),
         ("($since: String)", Paging.PLAIN),
     ],
@@ -125,6 +126,51 @@ def test_a_variable_may_be_passed_inside_an_input_object(load: Load) -> None:
     assert (query.paging, query.paging_variable) == (Paging.PAGE, "page")
 
 
+@pytest.mark.parametrize(
+    ("declared", "passed", "sent"),
+    [
+        ("$a: Int, $b: Int", "skip: $a, take: $b", {"a": 30, "b": 10}),
+        ("$von: Int = 0, $n: Int!", "input: {page: {skip: $von, take: $n}}", {"von": 30, "n": 10}),
+        ("$a: Int, $b: Int", "page: {number: $a, size: $b}", {"a": 4, "b": 10}),
+        ("$a: Int, $b: Int", "paging: {index: $a, SIZE: $b}", {"a": 4, "b": 10}),
+        ("$from: Int, $count: Int", "x: $from, y: $count", {"from": 30, "count": 10}),
+        ("$Page_No: Int, $page_size: Int", "a: $Page_No, b: $page_size", {"Page_No": 4, "page_size": 10}),
+        ("$first: Int, $skip: Int", "first: $first, skip: $skip", {"first": 10, "skip": 30}),
+        ("$x: ID, $first: Int", "startingAfter: $x, first: $first", {"x": "c", "first": 10}),
+    ],
+)
+def test_names_of_any_spelling(load: Load, declared: str, passed: str, sent: dict[str, object]) -> None:
+    """The variable's name shows its role, else the name of its argument."""
+    query = load(f"query Q({declared}) {{ list({passed}) {{ items {{ id }} nextCursor }} }}")
+    at = {
+        Paging.OFFSET: Position(30),
+        Paging.PAGE: Position(30, page=4, base=1),
+        Paging.CURSOR: Position(30, cursor="c"),
+    }
+    assert query.page_variables(at[query.paging], 10) == sent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'query Q($from: DateTime = "2020-01-01") { list(from: $from) { id } }',
+        "query Q($n: Int = 5) { list { id phones(first: $n, skip: 0) { number } } }",
+        "query Q($n: Int = 5) { list(label: $n) { id } }",
+    ],
+)
+def test_a_variable_of_another_meaning_keeps_its_default(load: Load, text: str) -> None:
+    query = load(text)
+    assert (query.paging, query.page_variables(Position(), 10)) == (Paging.PLAIN, {})
+
+
+def test_the_page_names_what_may_be_a_number_of_another_meaning() -> None:
+    assert all(f"`${name}`" in PAGE for names in NUMBER_NAMES.values() for name in names)
+
+
+def test_the_page_names_every_cursor() -> None:
+    assert all(f"`{name}`" in PAGE for name in FACT_NAMES[Fact.CURSOR])
+
+
 # Where the records are
 
 
@@ -147,10 +193,16 @@ def test_a_variable_may_be_passed_inside_an_input_object(load: Load) -> None:
             "contacts.items",
         ),
         ("contacts { ... on Page { items { ... on Person { id } } } }", "contacts.items"),
+        ("me { name team { id contacts(offset: $offset) { id } } }", "me.team.contacts"),
+        ("me { name team { title contacts(skip: $n, take: $m) { rows { id } } } }", "me.team.contacts.rows"),
+        ("me { id contacts(in: {skip: $offset}) { total x { id } } }", "me.contacts.x"),
+        ("contacts(offset: $offset) { id activities(skip: $n) { id } }", "contacts"),
     ],
 )
 def test_the_way_to_the_records_shows_in_the_selection(load: Load, selection: str, path: str) -> None:
-    assert ".".join(load(f"query Q {{ {selection} }}").path) == path
+    declared = [f"${name}: Int = 5" for name in ("offset", "n", "m") if f"${name}" in selection]
+    variables = f"({', '.join(declared)})" if declared else ""
+    assert ".".join(load(f"query Q{variables} {{ {selection} }}").path) == path
 
 
 @pytest.mark.parametrize(

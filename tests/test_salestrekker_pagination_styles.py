@@ -12,7 +12,8 @@ from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import Role, load_list_query
+from bridge.salestrekker.list_query import load_list_query
+from bridge.salestrekker.paging_variables import Role
 from bridge.sandbox import BeforeFirst, BrokenField, Fault, Options, Sandbox, ShapeKind
 
 if TYPE_CHECKING:

@@ -211,6 +211,27 @@ async def test_a_plain_list_that_was_read_whole_is_not_read_again(
     assert await bench.known() == all_of(bench.sandbox)
 
 
+CUT = f"query Q {{ contacts {{ items {{ {NAMED} }} }} }}"
+"""The first page alone, of a hundred, in the shape with page numbers."""
+
+
+async def test_a_first_page_that_could_pass_for_the_whole_list_marks_nothing_gone(
+    sweeping: Callable[..., Awaitable[Sweeping]], ledger: Ledger, tmp_path: Path
+) -> None:
+    """However often it is swept. After an interruption the doubt is the same."""
+    whole = await sweeping(ShapeKind.PAGE, 120)
+    await whole.sweep()
+    cut = Sweeping(whole.sandbox, ledger, tmp_path, CUT)
+    with pytest.raises(Killed):
+        await cut.sweep(pages=1)
+    for read in (0, 100, 100):
+        swept = await cut.sweep()
+        assert (swept.read, swept.complete, swept.gone, swept.missing) == (read, False, 0, 0)
+        assert swept.doubt is not None
+        assert "`page`, `pageSize`" in swept.doubt.reason
+    assert await cut.completed() == [True, False, False, False]
+
+
 async def test_what_has_changed_is_swept_and_proves_nothing_absent(
     sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
 ) -> None:

@@ -233,11 +233,15 @@ def reading_problems(
                 f"{one.broken} {stream} could not be read: {'; '.join(one.broken_shown[:3])}",
                 "all others were; see what Salestrekker says of these, and run this again",
             )
+        if one.doubt and one.doubt.shown:
+            yield Problem(f"not all {stream} were read: {one.doubt.reason}", one.doubt.advice)
 
 
 def sweep_warnings(swept: Mapping[Stream, SweepResult]) -> Iterator[str]:
     """What is suspicious about lists that were read."""
     for stream, one in swept.items():
+        if one.doubt and not one.doubt.shown:
+            yield f"{stream}: {one.doubt.reason}. None is marked gone. {one.doubt.advice.rstrip('.')}"
         if one.unsure:
             yield (
                 f"{one.unsure} {stream} are not in Salestrekker's list, and could not be read by their ids: "

@@ -32,9 +32,9 @@ from graphql import (
 
 from bridge.errors import BridgeError, QueryFileError, Transient
 from bridge.salestrekker.graphql_errors import CODES, ErrorKind, describe_errors
-from bridge.salestrekker.list_query import refuse_unfilled_variable, variables_used_in
+from bridge.salestrekker.paging_variables import refuse_unfilled_variable, variables_used_in
 from bridge.salestrekker.query_files import error_at, load_document
-from bridge.salestrekker.record_path import find_record_path
+from bridge.salestrekker.record_path import find_single_record_path
 from bridge.salestrekker.response_limits import find_excess
 from bridge.salestrekker.responses import error_from
 
@@ -187,7 +187,7 @@ def parse_by_id_query(document: QueryDocument) -> ByIdQuery:
             variable ``$id`` that is used for the root field only, or another variable needs a value.
     """
     _refuse_fragments_at_the_root(document)
-    record_path = find_record_path(document, "record")
+    record_path = find_single_record_path(document, ID)
     root = record_path.steps[0]
     definition = next((node for node in _definitions(document) if node.variable.name.value == ID), None)
     if definition is None:

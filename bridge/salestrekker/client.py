@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Self
 import stamina
 import structlog
 
-from bridge.errors import Transient
+from bridge.errors import BridgeError, Transient
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import LoginCredentials, OrganizationLogin
 from bridge.salestrekker.by_id_batches import BatchHistory, BatchResults, read_in_batches
@@ -55,6 +55,7 @@ from bridge.salestrekker.responses import (
 )
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import Request, ResponseTooLarge, Transport
+from bridge.salestrekker.whole_list import WholeListProof
 from bridge.time_slices import SLICE_SECONDS, run_in_slices
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ class SalestrekkerClient:
         )
         self._readers: set[AsyncGenerator[Page]] = set()
         self._history = BatchHistory()
+        self._proof = WholeListProof(self._ask_for_proof, self._now)
         self._room = room or LargeListRoom()
         self._large: set[str] = set()
         self._oversized_reported: set[str] = set()
@@ -304,7 +306,11 @@ class SalestrekkerClient:
 
             return await self._in_large_list_room(query, ask, reservation, read)
 
-        prefetched = prefetch_pages(ListReader(query, fetch, self._now).pages(page_size, start))
+        prove = partial(self._proof.doubt, query)
+        reader = ListReader(
+            query, fetch, self._now, prove, wanted_whole=since is None or not query.is_incremental
+        )
+        prefetched = prefetch_pages(reader.pages(page_size, start))
         self._readers.add(prefetched)
         try:
             async for page in prefetched:
@@ -466,9 +472,32 @@ class SalestrekkerClient:
             result, read_at = await self._exchange(request, token.text)
             if ask.next_page_only:
                 return ListItems((), {}, read_next_page(result, query)), read_at
-            return await run_in_slices(read_items_in_steps(result, query), rest=SLICE_SECONDS), read_at
+            listed = await run_in_slices(read_items_in_steps(result, query), rest=SLICE_SECONDS)
+            self._proof.note_depth(query, listed.depth)
+            return listed, read_at
 
         return await self._with_token(send)
+
+    async def _ask_for_proof(
+        self, text: str, name: str, variables: Mapping[str, object]
+    ) -> GraphqlResult | None:
+        """Send a query whose answer is welcome but not needed.
+
+        If it is refused, the token stays: a firewall may have refused the query, not the token.
+        """
+        request = Request(text, name, variables)
+
+        async def once() -> GraphqlResult:
+            token = await self._tokens.current()
+            result, _ = await self._exchange(request, token.text)
+            if any(error.kind is ErrorKind.BUSY for error in result.errors):
+                raise error_from(result.errors, "")
+            return result
+
+        try:
+            return await self._patiently(once)
+        except BridgeError:
+            return None
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         waits = RetryHook(self._retries, self._random, asyncio.get_running_loop().time)

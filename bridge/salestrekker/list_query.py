@@ -5,24 +5,18 @@ are files that a user can change, and nothing of them is hard-coded here::
 
     QueryDocument ──> ListQuery
                        ├─ record_path      where a record is in the response       record_path.py
-                       ├─ variables        which of them move through the list
+                       ├─ variables        which of them move through the list     paging_variables.py
+                       ├─ info             what is selected about the list itself  list_info.py
                        ├─ paging           the style, which the variables show
-                       └─ next_page_query  the same list without its records (Relay)
+                       └─ next_page_query  the same list without its records (by cursor)
 
-The bridge knows the variables that it fills in by their names (docs/paging.md)::
-
-    query ($offset: Int = 0, $limit: Int) ──roles──> PagingVariables ──values──> {"offset": 200, "limit": 100}
-
-A variable without a value is left out of the request. If the document gives it a default value, null is sent
-instead, which overrides the default (GraphQL specification, section 6.4.1). Most variables come from the
-``Position``: how far the list is read.
+Most variables come from the ``Position``: how far the list is read.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
@@ -30,47 +24,36 @@ import orjson
 from graphql import (
     DocumentNode,
     FieldNode,
-    IntValueNode,
-    NamedTypeNode,
-    NameNode,
-    NonNullTypeNode,
-    ObjectFieldNode,
-    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
-    Visitor,
     print_ast,
-    visit,
 )
 
+from bridge.salestrekker.list_info import Fact, InfoField, ListInfo, find_list_info
+from bridge.salestrekker.paging_variables import (
+    NUMBER_NAMES,
+    PAGING_ROLES,
+    VARIABLE_NAMES,
+    PagingVariables,
+    Role,
+    argument_role,
+    find_paging_variables,
+    leaf_arguments,
+    role_of,
+    variables_used_in,
+)
 from bridge.salestrekker.query_files import QueryDocument, error_at, load_document
 from bridge.salestrekker.record_path import RecordPath, find_record_path, fingerprint_record_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from graphql import ArgumentNode, Node, VariableDefinitionNode
+    from graphql import ArgumentNode, ObjectFieldNode
 
 
-__all__ = [
-    "DATE_TYPES",
-    "OVERLAP",
-    "TIME_TYPES",
-    "VARIABLE_NAMES",
-    "ListQuery",
-    "Paging",
-    "PagingVariables",
-    "Position",
-    "Role",
-    "find_paging_variables",
-    "load_list_query",
-    "parse_list_query",
-    "refuse_unfilled_variable",
-    "role_of",
-    "variables_used_in",
-]
+__all__ = ["ListQuery", "Paging", "Position", "load_list_query", "parse_list_query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,216 +103,24 @@ class Position:
         return str(self.read) if self.cursor is None else f"{self.read} after {self.cursor}"
 
 
-OVERLAP: Final = 5 * 60 * 1000
-"""Milliseconds by which an incremental read starts before the requested time. Clocks differ, and a record may
-appear in a list some time after its timestamp."""
-
-
-class Role(StrEnum):
-    """What a variable does while a list is read."""
-
-    SIZE = "size"
-    OFFSET = "offset"
-    PAGE = "page"
-    CURSOR = "cursor"
-    SINCE = "since"
-
-
-VARIABLE_NAMES: Final[Mapping[Role, tuple[str, ...]]] = {
-    Role.SIZE: ("limit", "take", "first", "pageSize", "perPage", "size"),
-    Role.OFFSET: ("offset", "skip"),
-    Role.PAGE: ("page", "pageNumber"),
-    Role.CURSOR: ("after", "cursor"),
-    Role.SINCE: (
-        "updatedSince",
-        "modifiedSince",
-        "changedSince",
-        "updatedAfter",
-        "modifiedAfter",
-        "changedAfter",
-        "since",
-    ),
-}
-"""The names of the variables, the usual one first. Case and underscores do not matter: ``page_size``."""
-
-TIME_TYPES: Final = frozenset(
-    {"String", "DateTime", "ISO8601DateTime", "AWSDateTime", "Instant", "timestamptz"}
-)
-"""Types that take a time as ISO 8601 text in UTC."""
-
-DATE_TYPES: Final = frozenset({"Date", "LocalDate", "ISO8601Date", "AWSDate"})
-"""Types that take a day."""
-
-
-@dataclass(frozen=True, slots=True)
-class PagingVariables:
-    """The variables that a document declares for the bridge, by their roles.
-
-    Attributes:
-        by_role: Their definitions.
-    """
-
-    by_role: Mapping[Role, VariableDefinitionNode]
-
-    def __contains__(self, role: Role) -> bool:
-        return role in self.by_role
-
-    def name(self, role: Role) -> str:
-        """The name of a declared variable, without the dollar sign."""
-        return self.by_role[role].variable.name.value
-
-    def default(self, role: Role) -> int | None:
-        """The whole number that a variable has as its default value, or None."""
-        node = self.by_role[role].default_value if role in self else None
-        return int(node.value) if isinstance(node, IntValueNode) else None
-
-    def values(self, wanted: Mapping[Role, object]) -> dict[str, object]:
-        """The variables of a request.
-
-        Args:
-            wanted: The value of each role. None or absent: not given. Undeclared roles are ignored.
-        """
-        given: dict[str, object] = {}
-        for role, node in self.by_role.items():
-            value = wanted.get(role)
-            if value is not None or node.default_value is not None:
-                given[self.name(role)] = value
-        return given
-
-    def time_value(self, since: int) -> object:
-        """A time, earlier by the overlap, as the incremental variable's type takes it.
-
-        Args:
-            since: Milliseconds since the epoch.
-
-        Returns:
-            Whole seconds for ``Int`` (milliseconds would not fit its 32 bits), the day before for a day, else
-                ISO 8601 text.
-        """
-        kind = _type_name(self.by_role[Role.SINCE])
-        time_value = datetime.fromtimestamp((since - OVERLAP) / 1000, UTC)
-        if kind == "Int":
-            return int(time_value.timestamp())
-        if kind in DATE_TYPES:
-            # The time zone of the date is unknown: a day earlier is early enough anywhere.
-            return (time_value - timedelta(days=1)).date().isoformat()
-        return time_value.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def role_of(name: str) -> Role | None:
-    """The role of a variable or argument with this name, or None if it has nothing to do with paging."""
-    return _ROLES.get(_plain(name))
-
-
-def find_paging_variables(document: QueryDocument) -> PagingVariables:
-    """Find the variables that the bridge fills in.
-
-    Raises:
-        QueryFileError: Two of them have the same role, one is not used, one has a type that the bridge cannot
-            fill in, or another variable needs a value.
-    """
-    used = variables_used_in([document.operation.selection_set, *document.fragments.values()])
-    found: dict[Role, VariableDefinitionNode] = {}
-    for node in document.operation.variable_definitions or ():
-        name = node.variable.name.value
-        role = role_of(name)
-        if role is None:
-            refuse_unfilled_variable(node)
-            continue
-        if role in found:
-            other = found[role].variable.name.value
-            raise error_at(node, f"${name} and ${other} both mean the {role}", "Keep one of them.")
-        if name not in used:
-            raise error_at(
-                node,
-                f"${name} is declared, but passed to nothing",
-                f"Pass it to the list's argument for it, for example `{name}: ${name}`.",
-            )
-        _refuse_unfit(role, node)
-        found[role] = node
-    return PagingVariables(found)
-
-
-def variables_used_in(nodes: Iterable[Node]) -> frozenset[str]:
-    """The names of the variables that occur anywhere below these nodes."""
-    finder = _Finder()
-    for node in nodes:
-        visit(node, finder)
-    return frozenset(finder.names)
-
-
-class _Finder(Visitor):
-    """Collects the names of variables."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def enter_variable(self, node: VariableNode, *_: object) -> None:
-        self.names.add(node.name.value)
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
-
-
-_ROLES: Final = {_plain(name): role for role, names in VARIABLE_NAMES.items() for name in names}
-
-
-def refuse_unfilled_variable(node: VariableDefinitionNode) -> None:
-    """Refuse a variable that needs a value which the bridge does not have.
-
-    Raises:
-        QueryFileError: The variable may not be null and has no default value.
-    """
-    if isinstance(node.type, NonNullTypeNode) and node.default_value is None:
-        raise error_at(
-            node,
-            f"${node.variable.name.value} needs a value that the bridge does not have",
-            "Give it a default value, or write the value into the query.",
-        )
-
-
-def _refuse_unfit(role: Role, node: VariableDefinitionNode) -> None:
-    name, kind = node.variable.name.value, _type_name(node)
-    if role in (Role.CURSOR, Role.SINCE) and isinstance(node.type, NonNullTypeNode):
-        when = "the first page" if role is Role.CURSOR else "the whole list"
-        raise error_at(
-            node, f"${name} cannot be null: {when} is asked for without it", f"Write `${name}: {kind}`."
-        )
-    if role is Role.SINCE and kind not in TIME_TYPES | DATE_TYPES | {"Int"}:
-        raise error_at(
-            node,
-            f"${name} is of the type {kind}: how a time is written for it is not known",
-            f"Known types are {', '.join(sorted(TIME_TYPES | DATE_TYPES))} and Int (seconds). "
-            f"Without ${name} all is read.",
-        )
-
-
-def _type_name(node: VariableDefinitionNode) -> str:
-    """The type's name without its non-null mark, or empty text for a list."""
-    kind = node.type.type if isinstance(node.type, NonNullTypeNode) else node.type
-    return kind.name.value if isinstance(kind, NamedTypeNode) else ""
-
-
 class Paging(StrEnum):
     """How a list query moves through its list."""
 
     OFFSET = "offset"
     PAGE = "page"
-    RELAY = "relay"
+    CURSOR = "cursor"
     PLAIN = "plain"
 
 
-PAGING_ROLES: Final[Mapping[Role, Paging]] = {
+STYLES: Final[Mapping[Role, Paging]] = {
     Role.OFFSET: Paging.OFFSET,
     Role.PAGE: Paging.PAGE,
-    Role.CURSOR: Paging.RELAY,
+    Role.CURSOR: Paging.CURSOR,
 }
 """The role that moves through a list shows its style. Without one, the whole list is requested at once."""
 
-LIMIT_ARGUMENTS: Final = frozenset({"last", "top"})
-"""Further arguments that limit a list. The bridge passes no variable to them."""
+LIMIT_NAMES: Final = frozenset({"last", *NUMBER_NAMES[Role.SIZE]})
+"""Further names of arguments that limit a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,9 +129,10 @@ class ListQuery:
 
     Attributes:
         document: The document to send.
-        record_path: Where a record is in the response, and where the response describes the next page.
+        record_path: Where a record is in the response.
         variables: The variables that the bridge fills in.
         paging: How the bridge moves through the list.
+        info: What the query selects about the list itself.
         next_page_query: Asks where the next page begins, without reading a record. None without cursors.
     """
 
@@ -348,6 +140,7 @@ class ListQuery:
     record_path: RecordPath
     variables: PagingVariables
     paging: Paging
+    info: ListInfo
     next_page_query: QueryDocument | None = None
 
     @property
@@ -397,7 +190,7 @@ class ListQuery:
             Role.SIZE: size,
             Role.OFFSET: at.read,
             Role.PAGE: at.page,
-            Role.CURSOR: at.cursor,
+            Role.CURSOR: self.variables.cursor_value(at.cursor),
             Role.SINCE: None
             if since is None or not self.is_incremental
             else self.variables.time_value(since),
@@ -412,8 +205,9 @@ class ListQuery:
             since: As in ``page_variables``.
         """
         sized = page_size if self.paging is Paging.PAGE else None
-        meaning = orjson.dumps([self.fingerprint, sized, since if self.is_incremental else None])
-        return hashlib.sha256(meaning).hexdigest()[:16]
+        # The style too: a newer version of the bridge may understand the same text in another way.
+        meaning = [self.fingerprint, self.paging, sized, since if self.is_incremental else None]
+        return hashlib.sha256(orjson.dumps(meaning)).hexdigest()[:16]
 
 
 def load_list_query(name: str, folders: Sequence[Path]) -> ListQuery:
@@ -436,15 +230,17 @@ def parse_list_query(document: QueryDocument) -> ListQuery:
         QueryFileError: There is not exactly one root field, the list does not select ``id``, the bridge
             cannot fill in a variable, two variables move through the list, or only a part would be read.
     """
-    variables = find_paging_variables(document)
-    paging = _paging(variables)
     record_path = find_record_path(document)
+    variables = find_paging_variables(document, record_path.steps)
+    paging = _paging(variables)
     for step in record_path.steps:
-        _refuse_a_part(step, paging)
-    if paging is not Paging.RELAY:
-        return ListQuery(document, record_path, variables, paging)
-    _require_page_info(record_path)
-    return ListQuery(document, record_path, variables, paging, _stepping(document, record_path))
+        _refuse_a_part(step, paging, variables)
+    info = find_list_info(document, record_path.steps)
+    if paging is not Paging.CURSOR:
+        return ListQuery(document, record_path, variables, paging, info)
+    cursor = _require_cursor(record_path, info)
+    stepping = _stepping(document, [info.more, cursor] if info.more else [cursor])
+    return ListQuery(document, record_path, variables, paging, info, stepping)
 
 
 def _paging(variables: PagingVariables) -> Paging:
@@ -456,70 +252,66 @@ def _paging(variables: PagingVariables) -> Paging:
             f"${first} and ${second} both move through the list",
             "Keep the one that your schema's list takes.",
         )
-    return PAGING_ROLES[movers[0]] if movers else Paging.PLAIN
+    return STYLES[movers[0]] if movers else Paging.PLAIN
 
 
-def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
+def _refuse_a_part(step: FieldNode, paging: Paging, variables: PagingVariables) -> None:
     """Refuse a query that reads only a part of a list: all other records would seem to be gone."""
-    for argument in _arguments(step.arguments or ()):
-        name = argument.name.value
-        role = role_of(name)
-        bounds = role is Role.SIZE or name.lower() in LIMIT_ARGUMENTS
-        if (bounds and paging is Paging.PLAIN) or (role in PAGING_ROLES and _given(argument) is not role):
+    for path, argument in leaf_arguments(step.arguments or ()):
+        role = argument_role(path)
+        bounds = role is Role.SIZE or path[-1].lower() in LIMIT_NAMES
+        if (bounds and paging is Paging.PLAIN) or (
+            role in PAGING_ROLES and _given(argument, variables) is not role
+        ):
             raise error_at(
                 argument,
-                f"`{name}` cuts the list, and nothing moves on from there: only a part would be read",
+                f"`{path[-1]}` cuts the list, and nothing moves on from there: only a part would be read",
                 f"{_how_to_page(role)} If your schema's list has no paging, remove the argument.",
             )
 
 
-def _given(argument: ArgumentNode | ObjectFieldNode) -> Role | None:
+def _given(argument: ArgumentNode | ObjectFieldNode, variables: PagingVariables) -> Role | None:
     """The role of the variable passed to an argument, or None for a value written in the query."""
-    return role_of(argument.value.name.value) if isinstance(argument.value, VariableNode) else None
+    if not isinstance(argument.value, VariableNode):
+        return None
+    name = argument.value.name.value
+    return variables.role(name) or role_of(name)
 
 
 def _how_to_page(role: Role | None) -> str:
     if role is None or role is Role.SIZE:
-        names = ", ".join(f"${VARIABLE_NAMES[paging_variable][0]}" for paging_variable in PAGING_ROLES)
+        names = ", ".join(f"${VARIABLE_NAMES[mover][0]}" for mover in PAGING_ROLES)
         return f"Declare the variable that moves through the list too, one of {names}."
     return f"Pass a variable to it that is called ${VARIABLE_NAMES[role][0]}."
 
 
-def _arguments(nodes: Iterable[ArgumentNode | ObjectFieldNode]) -> Iterator[ArgumentNode | ObjectFieldNode]:
-    """The arguments of a field, including those inside input objects."""
-    for node in nodes:
-        yield node
-        if isinstance(node.value, ObjectValueNode):
-            yield from _arguments(node.value.fields or ())
+def _require_cursor(record_path: RecordPath, info: ListInfo) -> InfoField:
+    """The field with the next cursor.
 
-
-def _require_page_info(record_path: RecordPath) -> None:
-    info = record_path.info
-    if info is not None and info.more and info.cursor:
-        return
+    Relay's ``endCursor`` is there on the last page too, so ``hasNextPage`` must be selected with it. Any
+    other cursor is null at the end of the list.
+    """
+    cursor = info.field(Fact.CURSOR)
+    if cursor and (info.more or cursor.name != "endCursor"):
+        return cursor
     raise error_at(
-        info.node if info else _connection(record_path),
+        cursor.above[-1] if cursor else info.more.above[-1] if info.more else _connection(record_path),
         "pages by cursor, but does not select whether and where the list goes on",
-        "Select `pageInfo { hasNextPage endCursor }` beside the list (beside `edges` or `nodes`).",
+        "Select the field with the next cursor, as your schema names it: `nextCursor` beside the list, or "
+        "`pageInfo { hasNextPage endCursor }` beside `edges` or `nodes`.",
     )
 
 
 def _connection(record_path: RecordPath) -> FieldNode:
-    """The field that ``pageInfo`` belongs in: the one above the list."""
+    """The field that the next cursor is to be selected in: the one above the list."""
     *above, _ = record_path.steps
     return next((step for step in reversed(above) if step.name.value != "edges"), record_path.steps[0])
 
 
-def _stepping(document: QueryDocument, record_path: RecordPath) -> QueryDocument:
-    """The same list with only ``pageInfo`` selected: a way past an item that cannot be read."""
-    info = record_path.info
-    if info is None:
-        raise ValueError("without pageInfo there is no way on")
-    leaves = [("hasNextPage", info.more), ("endCursor", info.cursor)]
-    inner = _selecting(info.node, [_leaf(name, key) for name, key in leaves])
-    for step in reversed(record_path.steps[: info.below]):
-        inner = _selecting(step, [inner])
-    used = variables_used_in([inner])
+def _stepping(document: QueryDocument, infos: Sequence[InfoField]) -> QueryDocument:
+    """The same list with only the next cursor selected: a way past an item that cannot be read."""
+    selected = _merged([(*info.above, info.node) for info in infos])
+    used = variables_used_in(selected)
     operation = OperationDefinitionNode(
         operation=document.operation.operation,
         name=document.operation.name,
@@ -527,22 +319,25 @@ def _stepping(document: QueryDocument, record_path: RecordPath) -> QueryDocument
             node for node in document.operation.variable_definitions or () if node.variable.name.value in used
         ),
         directives=(),
-        selection_set=SelectionSetNode(selections=(inner,)),
+        selection_set=SelectionSetNode(selections=selected),
     )
     text = print_ast(DocumentNode(definitions=(operation,)))
     return QueryDocument(document.file, text, document.fingerprint, operation, {})
 
 
-def _selecting(field: FieldNode, selected: Sequence[FieldNode]) -> FieldNode:
+def _merged(paths: Iterable[Sequence[FieldNode]]) -> tuple[FieldNode, ...]:
+    """Paths of fields as one selection. Common beginnings are merged."""
+    grouped: dict[int, tuple[FieldNode, list[Sequence[FieldNode]]]] = {}
+    for first, *rest in paths:
+        grouped.setdefault(id(first), (first, []))[1].append(rest)
+    return tuple(_selecting(field, [rest for rest in below if rest]) for field, below in grouped.values())
+
+
+def _selecting(field: FieldNode, below: Sequence[Sequence[FieldNode]]) -> FieldNode:
     return FieldNode(
         alias=field.alias,
         name=field.name,
         arguments=field.arguments,
         directives=(),
-        selection_set=SelectionSetNode(selections=tuple(selected)),
+        selection_set=SelectionSetNode(selections=_merged(below)) if below else None,
     )
-
-
-def _leaf(name: str, key: str | None) -> FieldNode:
-    alias = NameNode(value=key) if key and key != name else None
-    return FieldNode(alias=alias, name=NameNode(value=name), arguments=(), directives=(), selection_set=None)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from bridge.records import Record
 from bridge.salestrekker.large_responses import LongList, LongRecords
 from bridge.salestrekker.response_limits import find_excess
+from bridge.salestrekker.responses import NO_SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.salestrekker.by_id_batches import BatchResults
     from bridge.salestrekker.list_query import Position
-    from bridge.salestrekker.responses import ListItems, NextPage, PoisonItem
+    from bridge.salestrekker.responses import ListItems, ListSigns, NextPage, PoisonItem
 
 __all__ = [
     "BrokenRecord",
+    "Doubt",
     "FetchPage",
     "Identify",
     "Page",
@@ -80,6 +82,21 @@ class BrokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a list that was read to its end may not be whole. Then no record is marked as gone.
+
+    Attributes:
+        reason: What shows it, as a sentence without its full stop.
+        advice: What to do about it.
+        shown: Whether something shows that a part is missing. Otherwise only the proof is missing.
+    """
+
+    reason: str
+    advice: str
+    shown: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list.
 
@@ -96,6 +113,8 @@ class Page:
             numbers.
         unlisted: Records that have an error but no place in the list.
         poison: The item that was skipped, if the page is nothing but that item.
+        signs: What else the server says about the list.
+        doubt: Why the pages up to here may not be the whole list, or None. Only the last page has it.
     """
 
     records: Sequence[Record]
@@ -107,6 +126,8 @@ class Page:
     id_hashes: Sequence[int] = ()
     unlisted: tuple[BrokenRecord, ...] = ()
     poison: PoisonItem | None = None
+    signs: ListSigns = NO_SIGNS
+    doubt: Doubt | None = None
 
     @property
     def is_long(self) -> bool:
@@ -187,7 +208,15 @@ def sort_items(
         found = LongRecords(items, places, identify, stream=stream, read_at=read_at)
     elsewhere = (index for index in listed.item_errors if not 0 <= index < len(items))
     unlisted = tuple(BrokenRecord(place, "", listed.item_errors[index]) for index in elsewhere)
-    return Page(found, tuple(broken), read_at=read_at, more=listed.more, id_hashes=hashes, unlisted=unlisted)
+    return Page(
+        found,
+        tuple(broken),
+        read_at=read_at,
+        more=listed.more,
+        id_hashes=hashes,
+        unlisted=unlisted,
+        signs=listed.signs,
+    )
 
 
 def sort_records_by_id(

@@ -6,413 +6,55 @@
                                              └─ finds the end, repetitions, and too many unreadable items
 
 Paging by offset or by page number ends only at an empty page that is empty when requested again. For reasons
-of the server's own, a page may be short, or empty once. Cursors (Relay) end where the server says so, and a
-list without paging ends after its one page.
+of the server's own, a page may be short, or empty once. A total, a last page's number or a word that there is
+no more ends nothing by itself: one page more is requested. But then one empty page is enough, and so is one
+that repeats the last page, or a request that is rejected, as some servers do beyond their last page. Cursors
+end where the server says so, and a list without paging ends after its one page.
 
-Salestrekker does not document whether the first page has the number 0 or 1::
-
-    page 0, page 1 ──both read──> each record of the two once, then pages 2, 3, …
-      └─ page 0 fails: because there is none? ──sizes──> first page 0 | 1 | not known: the error
-
-A server that counts from 1 answers page 0 with page 1, with nothing, or with an error. Joining the two pages
-is right in every case but the last, so nothing has to be guessed. If page 0 gives an error that blames the
-request, and the same request for page 1 succeeds, there is no page 0. Any other error proves nothing: a page
-0 that failed for another reason would be lost. So pages of one and of two items settle the question. Their
-numbers are valid in either case::
-
-    counted from 1:   page 1 of one item = [a]    page 1 of two = [a, b]      they begin alike
-    counted from 0:   page 1 of one item = [b]    page 1 of two = [c, d]      they do not
+At the end, the server's signs are compared with what was read: ``Page.doubt``.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from array import array
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.large_responses import too_long_error
-from bridge.salestrekker.list_query import Paging, Position, Role
-from bridge.salestrekker.pages import BrokenRecord, Page, PageRequest
-from bridge.salestrekker.responses import PoisonItem
+from bridge.errors import QueryFileError, Transient
+from bridge.salestrekker.list_query import Paging, Position
+from bridge.salestrekker.page_numbers import PageNumberPaginator
+from bridge.salestrekker.pages import Doubt, Page
+from bridge.salestrekker.paginators import (
+    MAX_FAILED_IN_A_ROW,
+    CursorPaginator,
+    OffsetPaginator,
+    SinglePagePaginator,
+    ignored_variable_error,
+)
+from bridge.salestrekker.responses import NO_SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import FetchPage
-    from bridge.salestrekker.responses import NextPage
+    from bridge.salestrekker.paginators import Paginator
+    from bridge.salestrekker.responses import ListSigns
 
-__all__ = [
-    "MAX_FAILED_IN_A_ROW",
-    "CursorPaginator",
-    "ListReader",
-    "OffsetPaginator",
-    "PageNumberPaginator",
-    "Paginator",
-    "SinglePagePaginator",
-    "ignored_variable_error",
-]
+__all__ = ["MAX_EMPTY_IN_A_ROW", "ListReader", "find_contradiction"]
 
-MAX_FAILED_IN_A_ROW: Final = 10
-"""If more items than this fail in a row, the cause is not the items but something common to all."""
-
-
-class Paginator(ABC):
-    """One style of paging.
-
-    Args:
-        query: The list query.
-        fetch: Reads one page.
-        now: Returns milliseconds since the epoch.
-    """
-
-    def __init__(self, query: ListQuery, fetch: FetchPage, now: Callable[[], int]) -> None:
-        self.query = query
-        self.fetch = fetch
-        self.now = now
-
-    @abstractmethod
-    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
-        """Read the page at a position.
-
-        Returns:
-            The page, and the position of the next one, whose ``end`` is set if this page is known to be the
-                last.
-
-        Raises:
-            QueryFileError: The response shows that the query does not move through the list.
-            BridgeError: As ``fetch`` raises.
-        """
-
-    def lost(self, place: int, poison: PoisonItem) -> Page:
-        """A page that holds nothing but an item that cannot be read."""
-        return Page((), (BrokenRecord(place, "", str(poison)),), read_at=self.now(), poison=poison)
-
-    async def shrinking(self, at: Position, size: int) -> Page:
-        """Read a page. If one item makes it fail, read only the items before that one.
-
-        Raises:
-            PoisonItem: The first item fails.
-        """
-        try:
-            return await self.fetch(PageRequest(at, size))
-        except PoisonItem as poison:
-            if not self.query.has_page_size or not 0 <= poison.index < size:
-                raise poison.request_error from None
-            if size == 1:
-                raise
-            smaller = poison.index or 1
-        return await self.shrinking(at, smaller)
-
-
-class OffsetPaginator(Paginator):
-    """Paging by offset: it advances by the number of received items, which may be fewer than requested."""
-
-    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
-        """See ``Paginator``."""
-        try:
-            page = await self.shrinking(at, size)
-        except PoisonItem as poison:
-            return self.lost(at.read, poison), Position(at.read + 1)
-        return page, Position(at.read + page.count)
-
-
-class SinglePagePaginator(Paginator):
-    """The whole list at once. An item that fails cannot be skipped."""
-
-    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
-        """See ``Paginator``."""
-        try:
-            page = await self.fetch(PageRequest(at, size))
-        except PoisonItem as poison:
-            raise poison.request_error from None
-        return page, Position(page.count, end=True)
-
-
-class CursorPaginator(Paginator):
-    """Paging by cursor, as in Relay's connections: https://relay.dev/graphql/connections.htm."""
-
-    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
-        """See ``Paginator``."""
-        try:
-            page = await self.shrinking(at, size)
-        except PoisonItem as poison:
-            page = replace(self.lost(at.read, poison), more=await self._past(at, poison))
-        return page, self._next(at, page) if page.count else at
-
-    async def _past(self, at: Position, poison: PoisonItem) -> NextPage | None:
-        """Ask where the list goes on after an item, without reading the item."""
-        try:
-            return (await self.fetch(PageRequest(at, 1, next_page_only=True))).more
-        except BridgeError:
-            raise poison.request_error from None
-
-    def _next(self, at: Position, page: Page) -> Position:
-        read = at.read + page.count
-        if page.more is None:
-            raise ValueError("a page by cursor says whether there is more")
-        if not page.more.more:
-            return Position(read, end=True)
-        if not page.more.cursor:
-            raise QueryFileError(
-                f"{self.query.file}: Salestrekker says that the list goes on, but gives no endCursor",
-                advice="If your schema's list can be read by offset or page number, use that.",
-            )
-        if page.more.cursor == at.cursor:
-            raise ignored_variable_error(self.query, "the cursor does not advance")
-        return Position(read, cursor=page.more.cursor)
-
-
-def ignored_variable_error(query: ListQuery, sign: str) -> QueryFileError:
-    """The error for a list that does not advance.
-
-    Args:
-        query: The list query.
-        sign: What shows it, as the beginning of a sentence.
-    """
-    return QueryFileError(
-        f"{query.file}: {sign}, so ${query.paging_variable} is ignored",
-        advice=f"Pass ${query.paging_variable} to the argument that moves through the list, "
-        "as your schema names it.",
-    )
-
-
-SAMPLED_PLACES: Final = 3
-"""Number of places in the list where the first page's number is looked for. One may hold an item that
-fails."""
-
-
-class PageNumberPaginator(Paginator):
-    """Paging by page number. The page size never changes, because page numbers depend on it."""
-
-    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
-        """See ``Paginator``."""
-        if at.page is None:
-            return await self._open(size)
-        page = await self._page(at, size)
-        return page, replace(at, read=at.read + page.count, page=at.page + 1)
-
-    async def _open(self, size: int) -> tuple[Page, Position]:
-        zero = await self._page_0(size)
-        if isinstance(zero, Page):
-            zero.close()
-        try:
-            one = await self.fetch(PageRequest(Position(page=1), size))
-        except PoisonItem as poison:
-            return await self._open_in_trouble(size, poison)
-        if isinstance(zero, QueryFileError):
-            return one, Position(one.count, page=2, base=1)
-        if isinstance(zero, Transient):
-            one.close()
-            return await self._open_in_trouble(size, zero)
-        if zero.is_long or one.is_long:
-            return await self._open_long(size, zero, one)
-        return _joined(zero, one)
-
-    async def _open_long(self, size: int, zero: Page, one: Page) -> tuple[Page, Position]:
-        """Long pages are not joined, because memory has room for one at a time."""
-        if _is_same(zero, one):
-            return one, Position(one.count, page=2, base=1)
-        one.close()
-        return await self.step(Position(page=0), size)
-
-    async def _page_0(self, size: int) -> Page | Transient | QueryFileError:
-        """Read page 0 before page 1.
-
-        An item that is added in front meanwhile moves others back, so that they are met twice and not missed.
-        """
-        try:
-            return await self.fetch(PageRequest(Position(page=0), size, retry=False))
-        except (Transient, QueryFileError) as trouble:
-            return trouble
-
-    async def _open_in_trouble(self, size: int, trouble: Transient) -> tuple[Page, Position]:
-        """Find the first page's number if page 0 fails, or if an item of the first pages fails."""
-        base = await self._proven()
-        if base is None:
-            base = self.query.variables.default(Role.PAGE)
-        if base not in (0, 1):
-            raise self._unproven(trouble)
-        return await self.step(Position(page=base, base=base), size)
-
-    async def _proven(self) -> int | None:
-        """The number of the first page, or None if the list is too short or has no page size."""
-        if not self.query.has_page_size:
-            return None
-        for place in range(1, SAMPLED_PLACES + 1):
-            try:
-                once, twice, again = [
-                    await self._sample(page, size)
-                    for page, size in ((2 * place - 1, 1), (place, 2), (2 * place - 1, 1))
-                ]
-            except PoisonItem:
-                continue
-            base = _first_page_number(once, twice, again)
-            if base is not None:
-                return base
-        return None
-
-    async def _sample(self, number: int, size: int) -> Page:
-        """Read a page for its ids only."""
-        page = await self.fetch(PageRequest(Position(page=number), size))
-        page.close()
-        return page
-
-    def _unproven(self, trouble: Transient) -> BridgeError:
-        if isinstance(trouble, PoisonItem):
-            return trouble.request_error
-        return Transient(
-            f"Page 0 fails ({trouble}), and whether pages are counted from 0 or 1 could not be found out. "
-            f"If this goes on, write the first page's number as the default of "
-            f"${self.query.paging_variable} in {self.query.file}",
-            retry_after=trouble.retry_after,
-            busy=trouble.busy,
-        )
-
-    async def _page(self, at: Position, size: int) -> Page:
-        try:
-            return await self.fetch(PageRequest(at, size))
-        except PoisonItem as poison:
-            if at.page is None or not self.query.has_page_size or not 0 <= poison.index < size:
-                raise poison.request_error from None
-            start = (at.page - at.base) * size
-            parts = await _PageSplitter(self, at.base).split(start, size)
-            if any(broken.position == start + poison.index for part in parts for broken in part.broken):
-                return _concatenated(parts)
-            request_error = poison.request_error
-        return await self._whole(at, size, request_error)
-
-    async def _whole(self, at: Position, size: int, request_error: BridgeError) -> Page:
-        """Read the page again.
-
-        Its parts did not show the failure, so either it has passed, or the parts were other items.
-        """
-        try:
-            return await self.fetch(PageRequest(at, size))
-        except PoisonItem:
-            raise request_error from None
-
-
-class _PageSplitter:
-    """Reads one page as several smaller ones, and those with a failing item as smaller ones still.
-
-    The parts of a page have numbers of their own: of 100 items, page 3 is the pages 6 and 7 of 50.
-
-    Args:
-        paginator: Reads the parts.
-        base: The number of the first page.
-    """
-
-    def __init__(self, paginator: PageNumberPaginator, base: int) -> None:
-        self._paginator = paginator
-        self._base = base
-        self._lost = 0
-
-    async def split(self, start: int, length: int) -> list[Page]:
-        """The items from ``start`` on, ``length`` of them. An item that fails is a broken record."""
-        part = length // _smallest_factor(length)
-        found: list[Page] = []
-        for first in range(start, start + length, part):
-            found += await self._part(first, part)
-        return found
-
-    async def _part(self, first: int, length: int) -> list[Page]:
-        at = Position(first, page=first // length + self._base, base=self._base)
-        try:
-            page = await self._paginator.fetch(PageRequest(at, length))
-            if not page.count:
-                page = await self._paginator.fetch(PageRequest(at, length))
-            if page.is_long:
-                return await self._shorter(page, first, length)
-        except PoisonItem as poison:
-            return await self.split(first, length) if length > 1 else [self._left(first, poison)]
-        self._lost = 0 if page.records else self._lost
-        return [page]
-
-    async def _shorter(self, page: Page, first: int, length: int) -> list[Page]:
-        """The parts of a long part: memory has room for one long page only."""
-        if length == 1 and len(page.records) > 1:
-            raise too_long_error("A page with a record that cannot be read is too long to go around it")
-        if length > 1 and page.records:
-            page.close()
-            return await self.split(first, length)
-        short = replace(page, records=tuple(page.records))
-        page.close()
-        return [short]
-
-    def _left(self, place: int, poison: PoisonItem) -> Page:
-        self._lost += 1
-        if self._lost > MAX_FAILED_IN_A_ROW:
-            raise poison.request_error
-        return self._paginator.lost(place, poison)
-
-
-def _joined(zero: Page, one: Page) -> tuple[Page, Position]:
-    """Pages 0 and 1 as one page, each record once, and the position after them."""
-    known, same = set(zero.id_hashes), _is_same(zero, one)
-    pairs = zip(one.records, one.id_hashes, strict=True)
-    fresh = tuple(record for record, id_hash in pairs if id_hash not in known)
-    behind = () if same and zero.count else _moved(one.broken, 0 if same else zero.count)
-    page = Page(
-        (*zero.records, *fresh),
-        (*zero.broken, *behind),
-        read_at=min(zero.read_at, one.read_at),
-        id_hashes=one.id_hashes or zero.id_hashes,
-        unlisted=one.unlisted if same else (*zero.unlisted, *one.unlisted),
-    )
-    return page, Position(page.count, page=2, base=1 if same else 0)
-
-
-def _is_same(zero: Page, one: Page) -> bool:
-    """Whether the server answered page 0 with page 1, or with nothing."""
-    known = set(zero.id_hashes)
-    fresh = sum(id_hash not in known for id_hash in one.id_hashes)
-    return not zero.count or 2 * fresh < len(one.records)
-
-
-def _moved(broken: Sequence[BrokenRecord], by: int) -> tuple[BrokenRecord, ...]:
-    return tuple(replace(one, position=one.position + by) for one in broken)
-
-
-def _first_page_number(once: Page, twice: Page, again: Page) -> int | None:
-    """The first page's number, if a page of one item, one of two, and the first again prove it."""
-    sized = once.count == 1 and twice.count <= 2  # noqa: PLR2004 - one of two items
-    if (
-        not sized
-        or once.id_hashes != again.id_hashes
-        or not once.id_hashes
-        or len(twice.id_hashes) != twice.count
-    ):
-        return None
-    if once.id_hashes[0] not in twice.id_hashes:
-        return 0
-    # One item alone proves nothing: a server that ignores the size may have one left in both.
-    return 1 if twice.count > 1 and twice.id_hashes[0] == once.id_hashes[0] else None
-
-
-def _concatenated(parts: Sequence[Page]) -> Page:
-    records = tuple(record for part in parts for record in part.records)
-    return Page(
-        records,
-        tuple(one for part in parts for one in part.broken),
-        read_at=min(part.read_at for part in parts),
-        id_hashes=array("q", (id_hash for part in parts for id_hash in part.id_hashes)),
-        unlisted=tuple(one for part in parts for one in part.unlisted),
-    )
-
-
-def _smallest_factor(number: int) -> int:
-    return next((factor for factor in range(2, number + 1) if number % factor == 0), 1)
-
+MAX_EMPTY_IN_A_ROW: Final = 100
+"""If more pages than this are empty in a row although each gives another cursor, the end would never come."""
 
 PAGINATORS: Final[Mapping[Paging, type[Paginator]]] = {
     Paging.OFFSET: OffsetPaginator,
     Paging.PAGE: PageNumberPaginator,
-    Paging.RELAY: CursorPaginator,
+    Paging.CURSOR: CursorPaginator,
     Paging.PLAIN: SinglePagePaginator,
 }
+
+
+ProveWhole: TypeAlias = "Callable[[], Awaitable[Doubt | None]]"
+"""Finds out why a list that was read in one request may not be whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,11 +65,15 @@ class ListReader:
         query: The list query.
         fetch: Reads one page. It may be called again for the same page.
         now: Returns milliseconds since the epoch.
+        prove: Called at the end of a list that was read in one request. None: only the response counts.
+        wanted_whole: Whether the whole list is requested, not only what has changed.
     """
 
     query: ListQuery
     fetch: FetchPage
     now: Callable[[], int]
+    prove: ProveWhole | None = None
+    wanted_whole: bool = True
 
     async def pages(self, page_size: int, start: str = "") -> AsyncGenerator[Page]:
         """All pages from the position ``start`` on. The last one is empty and has ``last`` set.
@@ -438,34 +84,125 @@ class ListReader:
             BridgeError: As ``fetch`` raises, or more than a few items in a row cannot be read.
         """
         paginator = PAGINATORS[self.query.paging](self.query, self.fetch, self.now)
-        at, lost = Position.of(start), 0
-        before: Sequence[int] = ()
+        at, failed, empty, last = Position.of(start), 0, 0, _LastPage()
         while not at.end:
-            page, after = await _page_or_end(paginator, at, page_size)
-            if not page.count:
+            page, after = await _next_page(paginator, at, page_size, last)
+            if page.count:
+                if page.id_hashes and page.id_hashes == last.id_hashes:
+                    raise ignored_variable_error(self.query, "two pages in a row hold the same records")
+                failed = 0 if page.records else failed + 1
+                if failed > MAX_FAILED_IN_A_ROW:
+                    raise page.poison.request_error if page.poison else self._unreadable(failed)
+                yield replace(page, broken=(*page.broken, *page.unlisted), next_position=str(after))
+            empty = 0 if page.count else empty + 1
+            last = _LastPage.of(page, after, last, self.query.paging)
+            if after.end and not page.count:
                 break
-            if page.id_hashes and page.id_hashes == before:
-                raise ignored_variable_error(self.query, "two pages in a row hold the same records")
-            lost = 0 if page.records else lost + 1
-            if lost > MAX_FAILED_IN_A_ROW:
-                raise page.poison.request_error if page.poison else self._unreadable(lost)
-            yield replace(page, broken=(*page.broken, *page.unlisted), next_position=str(after))
-            at, before = after, page.id_hashes
-        yield Page((), (), str(at), last=True)
+            if empty > MAX_EMPTY_IN_A_ROW:
+                raise Transient(f"{empty} pages in a row were empty ({self.query.file})")
+            at = after
+        yield Page((), (), str(at), last=True, doubt=await self._doubt(at, last.signs))
+
+    async def _doubt(self, at: Position, signs: ListSigns) -> Doubt | None:
+        """Why the list may not be whole."""
+        if not self.wanted_whole:
+            return None
+        doubt = find_contradiction(self.query, at.read, signs)
+        if doubt or self.prove is None or self.query.paging is not Paging.PLAIN:
+            return doubt
+        return await self.prove()
 
     def _unreadable(self, pages: int) -> Transient:
         return Transient(f"{pages} pages in a row held no record that could be read ({self.query.file})")
 
 
-async def _page_or_end(paginator: Paginator, at: Position, size: int) -> tuple[Page, Position]:
-    """A page and where the next one begins. An empty page counts only if it is empty again."""
-    page, after = await paginator.step(at, size)
+@dataclass(frozen=True, slots=True)
+class _LastPage:
+    """What the page before the present one leaves behind.
+
+    Attributes:
+        id_hashes: See ``Page``.
+        signs: The server's latest signs about the list.
+        ends: Whether it was the last page, as far as the server's signs go.
+    """
+
+    id_hashes: Sequence[int] = ()
+    signs: ListSigns = NO_SIGNS
+    ends: bool = False
+
+    @classmethod
+    def of(cls, page: Page, after: Position, before: _LastPage, paging: Paging) -> _LastPage:
+        """What a page leaves behind. An end without a response leaves what was there."""
+        signs = before.signs if page.signs == NO_SIGNS else page.signs
+        if not page.count:
+            return replace(before, signs=signs)
+        return cls(page.id_hashes, signs, paging in NUMBERED and _ends(page.signs, after))
+
+
+NUMBERED: Final = frozenset({Paging.OFFSET, Paging.PAGE})
+"""Styles in which only an empty page shows the end."""
+
+
+def _ends(signs: ListSigns, after: Position) -> bool:
+    """Whether the server's signs say that nothing comes after a position."""
+    read_all = signs.total is not None and signs.total <= after.read
+    pages = None if after.page is None else after.page - after.base
+    past = signs.last_page is not None and pages is not None and pages >= signs.last_page
+    return read_all or past or signs.more is False
+
+
+async def _next_page(paginator: Paginator, at: Position, size: int, last: _LastPage) -> tuple[Page, Position]:
+    """A page and where the next one begins. At the end, the page is empty and the position has ``end`` set.
+
+    An empty page counts only if it is empty again, or if the server's signs announced it.
+    """
+    end = Page((), ()), replace(at, end=True)
+    try:
+        page, after = await paginator.step(at, size)
+    except QueryFileError:
+        if last.ends:
+            return end
+        raise
+    if page.count:
+        repeats = last.ends and page.id_hashes and page.id_hashes == last.id_hashes
+        return end if repeats else (page, after)
+    if not (last.ends and not page.unlisted):
+        page, after = await paginator.step(at, size)
     if page.count:
         return page, after
-    page, after = await paginator.step(at, size)
     file = paginator.query.file
-    if not page.count and page.unlisted:
+    if page.unlisted:
         raise Transient(f"Salestrekker lists no record of a page, and reports errors about some ({file})")
-    if not page.count and page.more and page.more.more:
+    if page.more and page.more.more and page.more.explicit:
         raise Transient(f"Salestrekker gives an empty page, and says there is more ({file})")
-    return page, after
+    goes_on = page.more is not None and not page.more.explicit and after != at
+    return (page, after) if goes_on else (page, replace(at, end=True))
+
+
+def find_contradiction(query: ListQuery, read: int, signs: ListSigns) -> Doubt | None:
+    """What in the server's last response contradicts the end of a list, or None.
+
+    Args:
+        query: The list query.
+        read: How many items were read.
+        signs: The server's latest signs about the list.
+    """
+    if signs.total is not None and signs.total > read:
+        return Doubt(
+            f"Salestrekker says that the list has {signs.total:,} records, but gave {read:,}",
+            f"Let {query.file} move through the list (docs/paging.md). If the total counts other records "
+            "too, take it out of the query.",
+        )
+    if signs.more and query.paging is not Paging.CURSOR:
+        return Doubt(f"Salestrekker says that the list goes on after {read:,} records", _move_on(query))
+    if query.paging is Paging.PLAIN and (signs.cursor or (signs.last_page or 0) > 1):
+        what = "a next cursor" if signs.cursor else f"{signs.last_page:,} pages"
+        return Doubt(f"Salestrekker gave {what}, which the query does not use", _move_on(query))
+    return None
+
+
+def _move_on(query: ListQuery) -> str:
+    return (
+        f"Let {query.file} move through the list: declare the variable for it, and pass it on "
+        "(docs/paging.md). `trakor-bridge check` shows what to write, if the schema is available."
+    )

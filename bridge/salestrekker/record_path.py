@@ -3,8 +3,8 @@
 ::
 
     contacts { pageInfo { hasNextPage endCursor } edges { node { id … } } }
-    ────┬───   ────┬───                           ──┬──   ──┬─
-        │          └─ PageInfo                      │       └─ the record: it selects its id
+    ────┬───                                      ──┬──   ──┬─
+        │                                           │       └─ the record: it selects its id
         └───────────────────────────────────────────┴─ steps of the path
 
 Without the schema, the query does not show which step is the list. The response does
@@ -19,22 +19,30 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, print_ast
+from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, VariableNode, print_ast
 
+from bridge.salestrekker.paging_variables import (
+    PAGING_ROLES,
+    argument_role,
+    leaf_arguments,
+    role_of,
+    variables_used_in,
+)
 from bridge.salestrekker.query_files import error_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from graphql import ArgumentNode, DirectiveNode, SelectionSetNode
 
+    from bridge.errors import QueryFileError
     from bridge.salestrekker.query_files import QueryDocument
 
 __all__ = [
     "WRAPPERS",
-    "PageInfo",
     "RecordPath",
     "find_record_path",
+    "find_single_record_path",
     "fingerprint_record_fields",
     "record_fields",
     "response_key",
@@ -48,12 +56,15 @@ WRAPPERS: Final = frozenset(
 """Fields that may stand between the root field and a record, whatever else is selected beside them."""
 
 ABOUT_THE_LIST: Final = re.compile(
-    r"__typename|(total|next|prev|page|has(next|more|prev)).*|.*(count|cursor)|offset|limit|size|perpage",
+    r"__typename|(total|next|prev|page|last|has_?(next|more|prev)).*|.*(count|cursor|token)"
+    r"|offset|skip|limit|take|size|perpage|current_?page|per_page",
     re.IGNORECASE,
 )
 """Names of plain fields that describe the list, not a record."""
 
-LIST_INFO_FIELDS: Final = frozenset({"pageInfo", "pagination", "paging", "meta"})
+LIST_INFO_FIELDS: Final = frozenset(
+    {"pageInfo", "page_info", "paginatorInfo", "pagination", "paging", "meta", "metadata"}
+)
 """Names of objects that describe the list, not a record."""
 
 ID_KEYS: Final = frozenset({"id", "_id", "uuid", "guid"})
@@ -63,35 +74,14 @@ SHORTEST_STEM: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class PageInfo:
-    """The place where the response says whether and where a list goes on (Relay's cursor connections).
-
-    Attributes:
-        node: The field that is selected.
-        below: How many steps of the record path stand above it.
-        path: Response keys from the root of the response's ``data``.
-        more: Response key of ``hasNextPage``. None if it is not selected.
-        cursor: Response key of ``endCursor``. None if it is not selected.
-    """
-
-    node: FieldNode
-    below: int
-    path: tuple[str, ...]
-    more: str | None
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class RecordPath:
     """The path to one record.
 
     Attributes:
         steps: The fields from the root field down to the one whose selection is the record's.
-        info: The nearest ``pageInfo`` beside them, or None.
     """
 
     steps: tuple[FieldNode, ...]
-    info: PageInfo | None
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -99,32 +89,91 @@ class RecordPath:
         return tuple(response_key(step) for step in self.steps)
 
 
-def find_record_path(document: QueryDocument, what: str = "list") -> RecordPath:
-    """Find the path to the records.
+def find_record_path(document: QueryDocument) -> RecordPath:
+    """Find the path to the records of a list.
+
+    The first selection with an id is the record, unless the variable that moves through the list is passed to
+    a field below it: ``organization { id contacts(offset: $offset) { id } }``.
 
     Args:
         document: The query.
-        what: What the query asks for, for messages: a list, or a record.
 
     Raises:
         QueryFileError: There is not exactly one root field, or no selection below it has an ``id``.
     """
+    root = _only_root(document, "list")
+    steps = _down(document, (root,))
+    moved = _carrier(document, root, _is_moved_by_name)
+    if moved is None and steps is None:
+        moved = _carrier(document, root, _is_moved_by_argument)
+    if moved and (steps is None or moved[: len(steps)] == steps):
+        steps = _down(document, moved)
+    if steps is None:
+        raise _no_id((moved or (root,))[-1], "list")
+    return RecordPath(steps)
+
+
+def find_single_record_path(document: QueryDocument, variable: str) -> RecordPath:
+    """Find the path to the record of a query by id.
+
+    Args:
+        document: The query.
+        variable: The variable with the id. The record is at or below the field that it is passed to.
+
+    Raises:
+        QueryFileError: There is not exactly one root field, or no selection below has an ``id``.
+    """
+    root = _only_root(document, "record")
+    given = _carrier(document, root, lambda field: variable in variables_used_in(field.arguments or ()))
+    steps = _down(document, given or (root,))
+    if steps is None:
+        raise _no_id((given or (root,))[-1], "record")
+    return RecordPath(steps)
+
+
+def _only_root(document: QueryDocument, what: str) -> FieldNode:
     fields = document.fields(document.operation.selection_set)
     roots = [node for node in fields if node.name.value != "__typename"]
     if len(roots) != 1:
         raise error_at(
             document.operation, f"has {len(roots)} root fields", f"A {what} query asks for one {what}."
         )
-    steps = _down(document, (roots[0],))
-    if steps is None:
-        raise error_at(
-            roots[0],
-            f"the {what} `{roots[0].name.value}` does not select `id`",
-            "Add `id` to its fields: a record without an id cannot be recognised. If your schema "
-            "calls it something else, write `id: itsName`.",
-        )
-    infos = (_info(document, steps[:count]) for count in range(len(steps), 0, -1))
-    return RecordPath(steps, next((info for info in infos if info), None))
+    return roots[0]
+
+
+def _no_id(field: FieldNode, what: str) -> QueryFileError:
+    return error_at(
+        field,
+        f"the {what} `{field.name.value}` does not select `id`",
+        "Add `id` to its fields: a record without an id cannot be recognised. If your schema "
+        "calls it something else, write `id: itsName`.",
+    )
+
+
+def _carrier(
+    document: QueryDocument, root: FieldNode, carries: Callable[[FieldNode], bool]
+) -> tuple[FieldNode, ...] | None:
+    """The path to the nearest field that ``carries`` accepts, or None."""
+    waiting: list[tuple[FieldNode, ...]] = [(root,)]
+    while waiting:
+        path = waiting.pop(0)
+        if carries(path[-1]):
+            return path
+        waiting += [(*path, field) for field in document.fields(path[-1].selection_set)]
+    return None
+
+
+def _is_moved_by_name(field: FieldNode) -> bool:
+    """Whether a variable is passed to it whose name says that it moves through a list."""
+    return any(role_of(name) in PAGING_ROLES for name in variables_used_in(field.arguments or ()))
+
+
+def _is_moved_by_argument(field: FieldNode) -> bool:
+    """Whether a variable is passed to an argument whose name says that it moves through a list."""
+    return any(
+        isinstance(node.value, VariableNode) and argument_role(path) in PAGING_ROLES
+        for path, node in leaf_arguments(field.arguments or ())
+    )
 
 
 def response_key(node: FieldNode) -> str:
@@ -137,17 +186,19 @@ def _down(document: QueryDocument, steps: tuple[FieldNode, ...]) -> tuple[FieldN
     selected = list(document.fields(steps[-1].selection_set))
     if any(_is_id(response_key(field), steps) for field in selected if not field.selection_set):
         return steps
-    ways = (_down(document, (*steps, field)) for field in _wrappers(selected, steps[0].name.value))
+    named = {step.name.value for step in steps}
+    ways = (_down(document, (*steps, field)) for field in _wrappers(selected, named))
     return next((record_path for record_path in ways if record_path), None)
 
 
-def _wrappers(selected: Sequence[FieldNode], root: str) -> list[FieldNode]:
+def _wrappers(selected: Sequence[FieldNode], named: Collection[str]) -> list[FieldNode]:
     """The fields that may lead to the records.
 
-    These are the fields with a known name, else the only field that is not about the list.
+    These are the fields with a known name or that of a field above, else the only field that is not about the
+    list.
     """
     below = [field for field in selected if field.selection_set and field.name.value not in LIST_INFO_FIELDS]
-    known = [field for field in below if field.name.value in WRAPPERS | {root}]
+    known = [field for field in below if field.name.value in WRAPPERS.union(named)]
     leaves = (field.name.value for field in selected if not field.selection_set)
     alone = len(below) == 1 and all(ABOUT_THE_LIST.fullmatch(leaf) for leaf in leaves)
     return known or (below if alone else [])
@@ -165,16 +216,6 @@ def _is_id(key: str, steps: Sequence[FieldNode]) -> bool:
 
 def _singular(word: str) -> str:
     return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
-
-
-def _info(document: QueryDocument, steps: tuple[FieldNode, ...]) -> PageInfo | None:
-    selected = document.fields(steps[-1].selection_set)
-    node = next((field for field in selected if field.name.value == "pageInfo"), None)
-    if node is None:
-        return None
-    keys = {field.name.value: response_key(field) for field in document.fields(node.selection_set)}
-    path = (*(response_key(step) for step in steps), response_key(node))
-    return PageInfo(node, len(steps), path, keys.get("hasNextPage"), keys.get("endCursor"))
 
 
 def selected_fields(document: QueryDocument) -> tuple[str, ...]:

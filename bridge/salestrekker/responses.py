@@ -33,6 +33,7 @@ from bridge.salestrekker.graphql_errors import (
     parse_result,
 )
 from bridge.salestrekker.large_responses import LongList
+from bridge.salestrekker.list_info import Fact
 from bridge.salestrekker.response_limits import ERRORS_READ, INCOMPLETE_JSON, decode
 from bridge.time_slices import run_to_end
 
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bridge.salestrekker.graphql_errors import GraphqlResult, ServerError
+    from bridge.salestrekker.list_info import InfoField, ListInfo
     from bridge.salestrekker.list_query import ListQuery
 
 __all__ = [
+    "NO_SIGNS",
     "HttpResponse",
     "ListItems",
+    "ListSigns",
     "NextPage",
     "PoisonItem",
     "TokenRefused",
@@ -53,6 +57,7 @@ __all__ = [
     "read_items",
     "read_items_in_steps",
     "read_next_page",
+    "read_signs",
     "read_token",
 ]
 
@@ -130,10 +135,39 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class NextPage:
-    """What Relay's ``pageInfo`` says: whether the list goes on, and after which cursor."""
+    """Whether the list goes on, and after which cursor.
+
+    Attributes:
+        more: Whether it goes on.
+        cursor: The next cursor. None if the server gives none.
+        explicit: Whether the server says in so many words that the list goes on, as Relay's ``hasNextPage``
+            does. Otherwise only the cursor shows it, and a page in the middle may be empty.
+    """
 
     more: bool
     cursor: str | None
+    explicit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ListSigns:
+    """What the server says about the list beside its items. None: it does not say.
+
+    Attributes:
+        total: How many items the whole list has.
+        last_page: The number of the last page, or of all pages.
+        more: Whether the list goes on.
+        cursor: Whether it gives a next cursor.
+    """
+
+    total: int | None = None
+    last_page: int | None = None
+    more: bool | None = None
+    cursor: bool | None = None
+
+
+NO_SIGNS: Final = ListSigns()
+"""The server says nothing about the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +178,15 @@ class ListItems:
         items: As decoded, in the server's order. An item may be null. A long list is not decoded yet.
         item_errors: Index -> what went wrong inside that item, without personal data.
         more: Whether and where the list goes on. None if the style of paging does not say.
+        signs: What else the server says about the list.
+        depth: How many steps of the record path lead to the list.
     """
 
     items: tuple[object, ...] | LongList
     item_errors: Mapping[int, str]
     more: NextPage | None = None
+    signs: ListSigns = NO_SIGNS
+    depth: int = 0
 
 
 def interpret_response(answer: HttpResponse, now: float) -> Document | BridgeError:
@@ -199,14 +237,15 @@ def read_items_in_steps(result: GraphqlResult, query: ListQuery) -> Generator[No
     if urgent:
         raise error_from(urgent, query.file)
     found, depth = _list_on(query.path, result.data)
-    if isinstance(found, LongList):
-        found.below(query.path[depth:])
-        listed = yield from _listed(found, result.errors, query)
-        return replace(listed, more=_more(result.data, query))
-    if isinstance(found, list):
-        items = tuple(_value_at(item, query.path[depth:]) for item in found)
+    if isinstance(found, LongList | list):
+        if isinstance(found, LongList):
+            found.below(query.path[depth:])
+            items: tuple[object, ...] | LongList = found
+        else:
+            items = tuple(_value_at(item, query.path[depth:]) for item in found)
         listed = yield from _listed(items, result.errors, query)
-        return replace(listed, more=_more(result.data, query))
+        more, signs = _more(result.data, query), read_signs(result.data, query.info)
+        return replace(listed, more=more, signs=signs, depth=depth)
     if found is not None:
         raise _no_list(query, depth)
     if not result.errors:
@@ -225,9 +264,28 @@ def read_next_page(result: GraphqlResult, query: ListQuery) -> NextPage:
         raise (
             error_from(result.errors, query.file)
             if result.errors
-            else Transient("Salestrekker gave no pageInfo")
+            else Transient("Salestrekker did not say where the list goes on")
         )
     return more
+
+
+def read_signs(data: object, info: ListInfo) -> ListSigns:
+    """What a response says about its list. What has another form than expected is left out.
+
+    Args:
+        data: The response's ``data``.
+        info: What the query selects about the list.
+    """
+    more = _info_value(data, info.more) if info.more else None
+    found = {fact: _info_value(data, field) for fact, field in info.fields.items()}
+    total, last = (_number(found.get(fact)) for fact in (Fact.TOTAL, Fact.LAST_PAGE))
+    cursor = found.get(Fact.CURSOR, MISSING)
+    return ListSigns(
+        total,
+        last,
+        more != (Fact.MORE not in info.fields) if isinstance(more, bool) else None,
+        None if cursor is MISSING else cursor not in (None, ""),
+    )
 
 
 def read_token(result: GraphqlResult, refusal: Refused) -> str:
@@ -376,19 +434,55 @@ def _list_on(path: Sequence[str], data: object) -> tuple[object, int]:
     return data, len(path)
 
 
+MISSING: Final = object()
+"""In place of a value that the response does not hold. Null is a value."""
+
+
+def _info_value(data: object, field: InfoField) -> object:
+    """The value of a field about the list, or ``MISSING``."""
+    for key in field.path:
+        if not isinstance(data, dict) or key not in data:
+            return MISSING
+        data = data[key]
+    return data
+
+
+def _number(value: object) -> int | None:
+    """A whole number that is not negative, or None."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if value >= 0 else None
+
+
 def _more(data: object, query: ListQuery) -> NextPage | None:
-    """What ``pageInfo`` says, if the query pages by it.
+    """Whether and where the list goes on, if the query pages by cursor.
 
     Raises:
-        Transient: It does not say whether there is more.
+        Transient: The response does not say it.
+        QueryFileError: The cursor is neither text nor a number.
     """
-    info = query.record_path.info
-    if query.next_page_query is None or info is None:
+    cursor_field = query.info.field(Fact.CURSOR)
+    if query.next_page_query is None or cursor_field is None:
         return None
-    more, cursor = (_value_at(data, (*info.path, key or "")) for key in (info.more, info.cursor))
-    if not isinstance(more, bool):
-        raise Transient(f"Salestrekker answered {'.'.join(info.path)} without hasNextPage")
-    return NextPage(more, cursor if isinstance(cursor, str) else None)
+    value = _info_value(data, cursor_field)
+    if isinstance(value, bool | float | list | dict):
+        raise QueryFileError(
+            f"{query.file}: {'.'.join(cursor_field.path)} is no cursor in Salestrekker's answer",
+            advice="Select the field with the next cursor: a text or a whole number.",
+        )
+    cursor = str(value) if isinstance(value, str | int) else None
+    if query.info.more is not None:
+        more = read_signs(data, query.info).more
+        if more is None:
+            raise _without(query.info.more)
+        return NextPage(more, cursor)
+    if value is MISSING:
+        raise _without(cursor_field)
+    return NextPage(bool(cursor), cursor, explicit=False)
+
+
+def _without(field: InfoField) -> Transient:
+    return Transient(f"Salestrekker answered {'.'.join(field.path[:-1])} without {field.name}")
 
 
 def _no_list(query: ListQuery, depth: int) -> QueryFileError:

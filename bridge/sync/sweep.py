@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.ledger.sweeps import MassChange, Sweep
     from bridge.mapping import Mapper
     from bridge.records import Policy
-    from bridge.salestrekker.pages import Page
+    from bridge.salestrekker.pages import Doubt, Page
     from bridge.sync.by_id import ByIdSource
 
 __all__ = ["SweepResult", "SweepSource", "sweep"]
@@ -85,7 +85,7 @@ class SweepResult:
         broken_shown: Some of them, each with what is wrong.
         complete: Whether the whole list was read without interruption, from its beginning to its end, and
             every record of it. A resumed sweep is not complete: it does not know what moved or was broken
-            before.
+            before. Nor is one with a doubt.
         pages_without_news: How many pages in a row, until now, brought no new record.
         gone: How many records were marked as gone, because they are not in the complete list, nor anywhere
             else.
@@ -94,6 +94,7 @@ class SweepResult:
         missing: How many would have been marked, if that was suspiciously many and none was.
         narrowed: Whether these exist: the list hides them on purpose.
         burst: Many of its records that changed in the same way, or None.
+        doubt: Why the list may not be whole although it was read to its end, or None.
     """
 
     read: int = 0
@@ -108,6 +109,7 @@ class SweepResult:
     missing: int = 0
     narrowed: bool = False
     burst: MassChange | None = None
+    doubt: Doubt | None = None
 
 
 async def sweep(
@@ -174,6 +176,7 @@ async def _read_list(
         async with aclosing(listing.pages(begun.position)) as pages:
             async for page in pages:
                 if page.last:
+                    swept.doubt = page.doubt
                     pending = await _end(listing, ledger, begun, run, clock, swept)
                     if pending:
                         on_page(swept, ObserveResult(0, pending))
@@ -194,6 +197,7 @@ async def _read_list(
             broken=swept.broken,
             resumed_at=swept.resumed_at,
             complete=swept.complete,
+            doubt=swept.doubt.reason if swept.doubt else "",
             gone=swept.gone,
             found=swept.found,
             unsure=swept.unsure,
@@ -212,8 +216,9 @@ async def _end(
     If the process dies before the search for missing records, nothing is marked, and the next complete sweep
     does it.
     """
-    swept.complete = listing.whole and not (swept.broken or begun.position)
+    swept.complete = listing.whole and not (swept.broken or begun.position or swept.doubt)
     problem = f"{swept.broken} could not be read" if swept.broken else ""
+    problem = problem or (swept.doubt.reason if swept.doubt else "")
     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock(), problem=problem)
     if not swept.complete:
         return 0

@@ -24,7 +24,7 @@ from graphql import (
     print_ast,
 )
 
-from bridge.salestrekker.list_query import VARIABLE_NAMES, Role, role_of
+from bridge.salestrekker.paging_variables import VARIABLE_NAMES, Role, role_of
 from bridge.salestrekker.record_path import WRAPPERS
 from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, is_list, object_type, rate_object_field
 
