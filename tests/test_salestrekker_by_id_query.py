@@ -138,7 +138,7 @@ def test_what_else_the_query_declares_and_passes_stays(tmp_path: Path) -> None:
         ("query ($id: ID!) { contact { id } }", r"one\.graphql:1:20: is not given \$id"),
         ("query ($id: ID!) { contact(id: $id) { name } }", r"the record `contact` does not select `id`"),
         ("query ($id: ID!) { a: contact(id: $id) { id } b: contact(id: $id) { id } }", "has 2 root fields"),
-        ("query ($id: ID!) { contact(id: $id) { id note(of: $id) } }", r"1:8: \$id is also used inside"),
+        ("query ($id: ID!) { contact(id: $id) { id note(of: $id) } }", r"1:8: \$id is also used outside of"),
         ("query ($id: ID!, $x: Int!) { contact(id: $id, x: $x) { id } }", r"\$x needs a value"),
         ("query ($id: ID!) { ...F } fragment F on Query { contact(id: $id) { id } }", "a fragment in place"),
         ("mutation ($id: ID!) { contact(id: $id) { id } }", "a mutation is not a query"),
@@ -190,7 +190,7 @@ def test_an_error_that_says_that_there_is_too_much_to_do_concerns_all() -> None:
 
 def test_a_list_where_one_record_is_asked_for_is_the_querys_fault() -> None:
     with pytest.raises(QueryFileError, match="answers with a list"):
-        read_batch_response(parse_result({"contact": [{"id": "a"}]}, None), CONTACT, ["a"], 0)
+        read_batch_response(parse_result({"contact": [{"id": "a"}, {"id": "b"}]}, None), CONTACT, ["a"], 0)
 
 
 def test_no_words_of_the_server_about_a_record_are_repeated() -> None:

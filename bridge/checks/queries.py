@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, QueryFileError
-from bridge.salestrekker.by_id_query import ID, parse_by_id_query, parse_deal_query
+from bridge.salestrekker.by_id_query import build_batch_request, parse_by_id_query, parse_deal_query
 from bridge.salestrekker.graphql_errors import ErrorKind
 from bridge.salestrekker.list_query import Position, parse_list_query
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
@@ -181,8 +181,10 @@ async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[QueryMi
         BridgeError: There was no answer.
     """
     document = query.document
-    variables = first_page(query.listing, 1) if query.listing else {ID: NO_ID}
-    result = await client.ask(document.text, document.name, variables)
+    text, variables = document.text, first_page(query.listing, 1) if query.listing else {}
+    if query.one:
+        text, variables = build_batch_request(query.one, [NO_ID])
+    result = await client.ask(text, document.name, variables)
     if not any(error.kind is ErrorKind.QUERY and not error.path for error in result.errors):
         return ()
     return find_server_mismatches(document, result.errors)

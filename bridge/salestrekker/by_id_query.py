@@ -4,6 +4,7 @@
 
     query ($id: ID!) { contact(id: $id) { …F } }                                     one id: as it stands
     query ($id0: ID!, $id1: ID!) { r0: contact(id: $id0) { …F }  r1: contact(…) }    many: by aliases
+    query ($id0: ID!, …) { me { team { r0: contact(id: $id0) { …F }  r1: … } } }     likewise below the root
 
     ByIdQuery ──build_batch_request──> text, variables ──the server──> GraphqlResult
                                      ByIdResponse <──read_batch_response──┘
@@ -15,6 +16,7 @@ request. ``by_id_batches`` finds out whether one of the ids, their number, or th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from graphql import (
@@ -32,14 +34,20 @@ from graphql import (
 
 from bridge.errors import BridgeError, QueryFileError, Transient
 from bridge.salestrekker.graphql_errors import CODES, ErrorKind, describe_errors
-from bridge.salestrekker.paging_variables import refuse_unfilled_variable, variables_used_in
+from bridge.salestrekker.paging_variables import (
+    NUMBER_TYPES,
+    count_uses,
+    refuse_unfilled_variable,
+    type_name,
+    variables_used_in,
+)
 from bridge.salestrekker.query_files import error_at, load_document
-from bridge.salestrekker.record_path import find_single_record_path
+from bridge.salestrekker.record_path import find_single_record_path, response_key
 from bridge.salestrekker.response_limits import find_excess
 from bridge.salestrekker.responses import error_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bridge.salestrekker.graphql_errors import GraphqlResult, ServerError
@@ -61,7 +69,10 @@ __all__ = [
 ]
 
 ID: Final = "id"
-"""The name of the variable that holds the record's id."""
+"""The usual name of the variable that holds the record's id."""
+
+ID_ENDINGS: Final = ("id", "uuid", "guid", "key", "identifier")
+"""How the names of other variables with an id end."""
 
 CLIENTS: Final = "idClients"
 CLIENT_TYPES: Final = "ticketClientTypes"
@@ -76,10 +87,14 @@ class ByIdQuery:
     Attributes:
         document: What is sent for one id.
         record_path: Where the record is in the response.
+        definition: The variable that holds the id.
+        depth: How many steps of the path stand above the field that the variable is passed to.
     """
 
     document: QueryDocument
     record_path: RecordPath
+    definition: VariableDefinitionNode
+    depth: int = 0
     _texts: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -100,9 +115,25 @@ class ByIdQuery:
             self._texts[count] = _aliased(self, count)
         return self._texts[count]
 
+    @property
+    def variable(self) -> str:
+        """The name of the variable that holds the id."""
+        return self.definition.variable.name.value
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """The response keys above the field that the id is passed to."""
+        return self.record_path.path[: self.depth]
+
     def keys(self, count: int) -> tuple[str, ...]:
-        """The response keys of so many ids, in their order."""
-        return self.record_path.path[:1] if count == 1 else tuple(f"r{place}" for place in range(count))
+        """The response keys of so many ids, in their order. They stand below ``above``."""
+        own = self.record_path.path[self.depth]
+        return (own,) if count == 1 else tuple(f"r{place}" for place in range(count))
+
+    def id_value(self, one: str) -> object:
+        """An id as the variable's type takes it: a number if that is a number."""
+        is_number = type_name(self.definition) in NUMBER_TYPES and one.isdecimal()
+        return int(one) if is_number else one
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +198,17 @@ def parse_deal_query(document: QueryDocument) -> ByIdQuery:
         QueryFileError: As ``parse_by_id_query``, or the document does not ask for the contacts.
     """
     query = parse_by_id_query(document)
-    selected = {node.name.value: node for node in document.fields(query.record_path.steps[-1].selection_set)}
+    record = query.record_path.steps[-1]
+    selected = {response_key(node): node for node in document.fields(record.selection_set)}
     below = selected.get(CLIENT_TYPES)
     inside = document.fields(below.selection_set if below else None)
-    if CLIENTS in selected or any(node.name.value == CONTACT for node in inside):
+    if CLIENTS in selected or any(response_key(node) == CONTACT for node in inside):
         return query
     raise error_at(
-        query.record_path.steps[-1],
+        record,
         "does not ask for the contacts of the deal",
-        f"Select `{CLIENTS}`, or `{CLIENT_TYPES} {{ {CONTACT} }}`, or both.",
+        f"Select `{CLIENTS}`, or `{CLIENT_TYPES} {{ {CONTACT} }}`, or both. If your schema calls them "
+        f"something else, write `{CLIENTS}: itsName` or `{CLIENT_TYPES}: itsName {{ {CONTACT}: itsName }}`.",
     )
 
 
@@ -184,27 +217,64 @@ def parse_by_id_query(document: QueryDocument) -> ByIdQuery:
 
     Raises:
         QueryFileError: There is not exactly one root field, the record's ``id`` is not selected, there is no
-            variable ``$id`` that is used for the root field only, or another variable needs a value.
+            variable with the id that is used for one field only, or another variable needs a value.
     """
     _refuse_fragments_at_the_root(document)
-    record_path = find_single_record_path(document, ID)
-    root = record_path.steps[0]
-    definition = next((node for node in _definitions(document) if node.variable.name.value == ID), None)
+    definition = _find_id_variable(document)
+    name = definition.variable.name.value if definition else ID
+    record_path = find_single_record_path(document, name)
+    steps = record_path.steps
     if definition is None:
         raise error_at(
             document.operation,
             f"declares no variable ${ID}",
-            f"Write `query Name($id: ID!) {{ {root.name.value}(id: $id) {{ … }} }}`.",
+            f"Write `query Name($id: ID!) {{ {steps[0].name.value}(id: $id) {{ … }} }}`.",
         )
-    if ID not in variables_used_in(root.arguments or ()):
-        raise error_at(root, f"is not given ${ID}", f"Write `{root.name.value}(id: $id)`.")
-    below = [*(root.directives or ()), *document.fragments.values()]
-    if ID in variables_used_in([*below, *([root.selection_set] if root.selection_set else [])]):
-        raise error_at(definition, f"${ID} is also used inside the record", "Use it for the root field only.")
+    depth = next((place for place, step in enumerate(steps) if _is_given(step, name)), None)
+    if depth is None:
+        raise error_at(steps[0], f"is not given ${name}", f"Write `{steps[0].name.value}(id: ${name})`.")
+    whole = [document.operation.selection_set, *document.fragments.values()]
+    if count_uses(whole, name) > count_uses(steps[depth].arguments or (), name):
+        raise error_at(
+            definition,
+            f"${name} is also used outside of `{steps[depth].name.value}(…)`",
+            "Use it for that field only.",
+        )
+    _refuse_fragments_above(steps[: depth + 1])
     for node in _definitions(document):
         if node is not definition:
             refuse_unfilled_variable(node)
-    return ByIdQuery(document, record_path)
+    return ByIdQuery(document, record_path, definition, depth)
+
+
+def _find_id_variable(document: QueryDocument) -> VariableDefinitionNode | None:
+    """The variable with the id: ``$id``, else the only one that is named like an id, else the only one.
+
+    Variables with a default value do not count, unless they are called ``$id``.
+    """
+    every = {node.variable.name.value: node for node in _definitions(document)}
+    if ID in every or ID in variables_used_in([document.operation.selection_set]):
+        return every.get(ID)
+    open_ones = {name: node for name, node in every.items() if node.default_value is None}
+    named = [node for name, node in open_ones.items() if name.lower().endswith(ID_ENDINGS)]
+    found = named or list(open_ones.values())
+    return found[0] if len(found) == 1 else None
+
+
+def _is_given(step: FieldNode, variable: str) -> bool:
+    return variable in variables_used_in(step.arguments or ())
+
+
+def _refuse_fragments_above(steps: Sequence[FieldNode]) -> None:
+    """Refuse fragments between the root and the field with the id: it is written again without them."""
+    for outer, inner in pairwise(steps):
+        nodes = outer.selection_set.selections if outer.selection_set else ()
+        if not any(node is inner for node in nodes):
+            raise error_at(
+                inner,
+                f"`{inner.name.value}` is in a fragment",
+                f"Write it into the query, directly below `{outer.name.value}`.",
+            )
 
 
 def build_batch_request(query: ByIdQuery, ids: Sequence[str]) -> tuple[str, dict[str, object]]:
@@ -215,8 +285,9 @@ def build_batch_request(query: ByIdQuery, ids: Sequence[str]) -> tuple[str, dict
         ids: At least one, each once.
     """
     if len(ids) == 1:
-        return query.text(1), {ID: ids[0]}
-    return query.text(len(ids)), {_variable(place): one for place, one in enumerate(ids)}
+        return query.text(1), {query.variable: query.id_value(ids[0])}
+    values = {_numbered_variable(query, place): query.id_value(one) for place, one in enumerate(ids)}
+    return query.text(len(ids)), values
 
 
 def read_batch_response(
@@ -233,9 +304,11 @@ def read_batch_response(
     """
     keys = dict(zip(query.keys(len(ids)), ids, strict=True))
     inside = _sorted_by_record(result.errors, keys, query)
-    if result.data is None and not inside:
-        raise Transient("Salestrekker answered null, and no error")
-    data = result.data or {}
+    data = _data_above(result.data, query)
+    if data is None and not inside:
+        where = f" {'.'.join(query.above)} with" if query.above else ""
+        raise Transient(f"Salestrekker answered{where} null, and no error")
+    data = data or {}
     found: dict[str, Mapping[str, object]] = {}
     item_errors = {one: describe_errors(_below(errors, query)) for one, errors in inside.items()}
     absent, unread = [], []
@@ -267,10 +340,12 @@ def read_batch_response(
 def deal_contacts(deal: Mapping[str, object]) -> tuple[str, ...]:
     """The ids of the contacts that a deal names, each once, in its order."""
     clients, kinds = deal.get(CLIENTS), deal.get(CLIENT_TYPES)
-    named = list(clients) if isinstance(clients, list) else []
+    named = list(clients) if isinstance(clients, list) else [clients]
     if isinstance(kinds, list):
         named += [kind.get(CONTACT) for kind in kinds if isinstance(kind, dict)]
-    return tuple(dict.fromkeys(str(one) for one in named if isinstance(one, str | int) and str(one).strip()))
+    # A schema may have the contacts themselves in place of their ids.
+    found = [one.get(ID) if isinstance(one, dict) else one for one in named]
+    return tuple(dict.fromkeys(str(one) for one in found if isinstance(one, str | int) and str(one).strip()))
 
 
 def _refuse_fragments_at_the_root(document: QueryDocument) -> None:
@@ -284,55 +359,70 @@ def _definitions(document: QueryDocument) -> Sequence[VariableDefinitionNode]:
 
 
 def _aliased(query: ByIdQuery, count: int) -> str:
-    """The operation with the root field repeated, each time with its own variable; the fragments once."""
-    document, root = query.document, query.record_path.steps[0]
+    """The operation with the field repeated, each time with its own variable; the fragments once."""
+    document, steps = query.document, query.record_path.steps
+    given = steps[query.depth]
+    selections = tuple(_numbered(query, given, key, place) for place, key in enumerate(query.keys(count)))
+    for step in reversed(steps[: query.depth]):
+        selections = (_holding(step, selections),)
+    used = variables_used_in([*selections, *document.fragments.values()])
     operation = OperationDefinitionNode(
         operation=document.operation.operation,
         name=document.operation.name,
-        variable_definitions=tuple(_multiplied(_definitions(document), count)),
+        variable_definitions=tuple(_multiplied(query, count, used)),
         directives=document.operation.directives,
-        selection_set=SelectionSetNode(
-            selections=tuple(_numbered(root, key, place) for place, key in enumerate(query.keys(count)))
-        ),
+        selection_set=SelectionSetNode(selections=selections),
     )
     return print_ast(DocumentNode(definitions=(operation, *document.fragments.values())))
 
 
-def _multiplied(
-    definitions: Iterable[VariableDefinitionNode], count: int
-) -> Iterator[VariableDefinitionNode]:
-    for node in definitions:
-        if node.variable.name.value == ID:
-            yield from (visit(node, _Renaming(place)) for place in range(count))
-        else:
-            yield node
-
-
-def _numbered(root: FieldNode, key: str, place: int) -> FieldNode:
+def _holding(step: FieldNode, selections: tuple[FieldNode, ...]) -> FieldNode:
+    """A field above, with these fields selected in it and nothing else."""
     return FieldNode(
-        alias=NameNode(value=key),
-        name=root.name,
-        arguments=tuple(visit(node, _Renaming(place)) for node in root.arguments or ()),
-        directives=root.directives,
-        selection_set=root.selection_set,
+        alias=step.alias,
+        name=step.name,
+        arguments=step.arguments,
+        directives=step.directives,
+        selection_set=SelectionSetNode(selections=selections),
     )
 
 
-def _variable(place: int) -> str:
-    return f"{ID}{place}"
+def _multiplied(query: ByIdQuery, count: int, used: Collection[str]) -> Iterator[VariableDefinitionNode]:
+    for node in _definitions(query.document):
+        if node is query.definition:
+            yield from (visit(node, _Renaming(query, place)) for place in range(count))
+        elif node.variable.name.value in used:
+            yield node
+
+
+def _numbered(query: ByIdQuery, field: FieldNode, key: str, place: int) -> FieldNode:
+    return FieldNode(
+        alias=NameNode(value=key),
+        name=field.name,
+        arguments=tuple(visit(node, _Renaming(query, place)) for node in field.arguments or ()),
+        directives=field.directives,
+        selection_set=field.selection_set,
+    )
+
+
+def _numbered_variable(query: ByIdQuery, place: int) -> str:
+    """The name of the variable for one place. No variable of the query has it."""
+    name = f"{query.variable}{place}"
+    return f"{query.variable}_{place}" if name in query.document.variables else name
 
 
 class _Renaming(Visitor):
-    """Gives the variable ``$id`` its name for one place."""
+    """Gives the variable with the id its name for one place."""
 
-    def __init__(self, place: int) -> None:
+    def __init__(self, query: ByIdQuery, place: int) -> None:
         super().__init__()
-        self._place = place
+        self._before = query.variable
+        self._after = _numbered_variable(query, place)
 
     def enter_variable(self, node: VariableNode, *_: object) -> VariableNode | None:
-        if node.name.value != ID:
+        if node.name.value != self._before:
             return None
-        return VariableNode(name=NameNode(value=_variable(self._place)))
+        return VariableNode(name=NameNode(value=self._after))
 
 
 def _sorted_by_record(
@@ -344,7 +434,9 @@ def _sorted_by_record(
         raise error_from(urgent, query.file)
     inside: dict[str, list[ServerError]] = {}
     for error in errors:
-        one = keys.get(str(error.path[0])) if error.path else None
+        depth = query.depth
+        is_inside = len(error.path) > depth and error.path[:depth] == query.above
+        one = keys.get(str(error.path[depth])) if is_inside else None
         if one is None:
             raise _of_the_request(errors, query, together=len(keys) > 1)
         inside.setdefault(one, []).append(error)
@@ -370,17 +462,35 @@ def _below(errors: Iterable[ServerError], query: ByIdQuery) -> list[ServerError]
     return [replace(error, path=error.path[depth:]) for error in errors]
 
 
+def _data_above(data: Mapping[str, object] | None, query: ByIdQuery) -> Mapping[str, object] | None:
+    """The object that holds the records, or None."""
+    found: object = data
+    for key in query.above:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
 def _follow(data: Any, query: ByIdQuery) -> object:  # noqa: ANN401 - as decoded
-    """The record below the value of the root field.
+    """The record below the value of the field that the id was passed to.
+
+    A list with one item stands for the item, and an empty one for null: some schemas find a record by its id
+    with a filter.
 
     Raises:
-        QueryFileError: There is a list on the path.
+        QueryFileError: A list on the path has several items.
     """
-    for key in query.record_path.path[1:]:
-        data = data.get(key) if isinstance(data, dict) else data
-    if isinstance(data, list):
+    data = _only_item(data, query)
+    for key in query.record_path.path[query.depth + 1 :]:
+        data = _only_item(data.get(key) if isinstance(data, dict) else data, query)
+    return data
+
+
+def _only_item(data: Any, query: ByIdQuery) -> Any:  # noqa: ANN401 - as decoded
+    if not isinstance(data, list):
+        return data
+    if len(data) > 1:
         raise QueryFileError(
             f"{query.file}: Salestrekker answers with a list where one record is asked for",
-            advice="Ask for a field that gives one record by its id.",
+            advice="Ask for a field that gives one record by its id, or filter the list by the id.",
         )
-    return data
+    return data[0] if data else None

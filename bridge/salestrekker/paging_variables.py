@@ -46,10 +46,12 @@ __all__ = [
     "PagingVariables",
     "Role",
     "argument_role",
+    "count_uses",
     "find_paging_variables",
     "leaf_arguments",
     "refuse_unfilled_variable",
     "role_of",
+    "type_name",
     "variables_used_in",
 ]
 
@@ -163,7 +165,7 @@ class PagingVariables:
         """A cursor as the variable's type takes it: a number if that is a number."""
         if cursor is None or Role.CURSOR not in self or not cursor.isdecimal():
             return cursor
-        return int(cursor) if _type_name(self.by_role[Role.CURSOR]) in NUMBER_TYPES else cursor
+        return int(cursor) if type_name(self.by_role[Role.CURSOR]) in NUMBER_TYPES else cursor
 
     def values(self, wanted: Mapping[Role, object]) -> dict[str, object]:
         """The variables of a request.
@@ -188,7 +190,7 @@ class PagingVariables:
             Whole seconds for ``Int`` (milliseconds would not fit its 32 bits), the day before for a day, else
                 ISO 8601 text.
         """
-        kind = _type_name(self.by_role[Role.SINCE])
+        kind = type_name(self.by_role[Role.SINCE])
         time_value = datetime.fromtimestamp((since - OVERLAP) / 1000, UTC)
         if kind == "Int":
             return int(time_value.timestamp())
@@ -251,7 +253,7 @@ def find_paging_variables(document: QueryDocument, steps: Sequence[FieldNode]) -
     nameless: list[VariableDefinitionNode] = []
     for node in document.operation.variable_definitions or ():
         name = node.variable.name.value
-        role = role_of(name, _type_name(node))
+        role = role_of(name, type_name(node))
         if role is None:
             nameless.append(node)
             continue
@@ -283,7 +285,7 @@ def _add_by_argument(
     shown = _shown_by_arguments(steps)
     for node in nameless:
         path = shown.get(node.variable.name.value, ())
-        role = argument_role(path, _type_name(node)) if path else None
+        role = argument_role(path, type_name(node)) if path else None
         if role is None or role in found:
             refuse_unfilled_variable(node)
         else:
@@ -303,10 +305,20 @@ def _shown_by_arguments(steps: Sequence[FieldNode]) -> dict[str, tuple[str, ...]
 
 def variables_used_in(nodes: Iterable[Node]) -> frozenset[str]:
     """The names of the variables that occur anywhere below these nodes."""
+    return frozenset(_uses(nodes))
+
+
+def count_uses(nodes: Iterable[Node], name: str) -> int:
+    """How often a variable occurs below these nodes."""
+    return _uses(nodes).count(name)
+
+
+def _uses(nodes: Iterable[Node]) -> list[str]:
+    """The names of variables below these nodes, as often as they occur."""
     finder = _Finder()
     for node in nodes:
         visit(node, finder)
-    return frozenset(finder.names)
+    return finder.names
 
 
 class _Finder(Visitor):
@@ -314,10 +326,10 @@ class _Finder(Visitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[str] = set()
+        self.names: list[str] = []
 
     def enter_variable(self, node: VariableNode, *_: object) -> None:
-        self.names.add(node.name.value)
+        self.names.append(node.name.value)
 
 
 def _plain(name: str) -> str:
@@ -344,7 +356,7 @@ def refuse_unfilled_variable(node: VariableDefinitionNode) -> None:
 
 
 def _refuse_unfit(role: Role, node: VariableDefinitionNode) -> None:
-    name, kind = node.variable.name.value, _type_name(node)
+    name, kind = node.variable.name.value, type_name(node)
     if role in (Role.CURSOR, Role.SINCE) and isinstance(node.type, NonNullTypeNode):
         when = "the first page" if role is Role.CURSOR else "the whole list"
         raise error_at(
@@ -359,7 +371,7 @@ def _refuse_unfit(role: Role, node: VariableDefinitionNode) -> None:
         )
 
 
-def _type_name(node: VariableDefinitionNode) -> str:
+def type_name(node: VariableDefinitionNode) -> str:
     """The type's name without its non-null mark, or empty text for a list."""
     kind = node.type.type if isinstance(node.type, NonNullTypeNode) else node.type
     return kind.name.value if isinstance(kind, NamedTypeNode) else ""
