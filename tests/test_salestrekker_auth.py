@@ -160,7 +160,7 @@ async def test_each_renewal_goes_to_the_same_organisation(
     async with client_of(sandbox, organization="Sydney", clock=lambda: now) as client:
         before = await read(client)
         settled = client.organization
-        give = sandbox.salestrekker.tokens.give
+        give = sandbox.salestrekker.tokens.issue
         perth = sandbox.salestrekker.world.organizations[2].id
         visitors: list[Visitor] = []
 
@@ -168,7 +168,7 @@ async def test_each_renewal_goes_to_the_same_organisation(
             visitors.append(visitor)
             return give(visitor._replace(organization=perth) if len(visitors) == 1 else visitor)
 
-        monkeypatch.setattr(sandbox.salestrekker.tokens, "give", elsewhere)
+        monkeypatch.setattr(sandbox.salestrekker.tokens, "issue", elsewhere)
         now += 13 * 86_400
         assert await read(client) == before
         assert client.organization == settled

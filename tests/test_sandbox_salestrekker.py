@@ -126,7 +126,7 @@ async def test_a_revoked_key_gives_no_token_until_it_is_restored(
 def test_a_token_is_over_when_its_time_is() -> None:
     tokens = TokenIssuer(3, "user")
     with time_machine.travel(time.time(), tick=False) as clock:
-        token = tokens.give(Visitor("home", by_key=True))
+        token = tokens.issue(Visitor("home", by_key=True))
         clock.shift(2)
         assert tokens.visitor(token) == Visitor("home", by_key=True)
         clock.shift(1)

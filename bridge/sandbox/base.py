@@ -112,7 +112,7 @@ class SimulatedSystem(ABC):
         self.latency = latency
         self.faults = Faults()
         self.traffic = Traffic()
-        self.late: LateWork[Call] = LateWork(self.traffic.tell)
+        self.late: LateWork[Call] = LateWork(self.traffic.notify)
         self._gate = asyncio.Event()
 
     @abstractmethod
@@ -161,37 +161,39 @@ class SimulatedSystem(ABC):
 
     async def _respond(self, fault: Fault | None, call: Call, request: web.BaseRequest) -> web.StreamResponse:
         if fault is not None:
-            return await self._faulty(fault, call, request)
+            return await self._respond_with_fault(fault, call, request)
         finish = self.begin(call)
-        await self._take_time()
+        await self._wait_for_latency()
         return response_of(finish())
 
-    async def _faulty(self, fault: Fault, call: Call, request: web.BaseRequest) -> web.StreamResponse:
-        finish = await self._begun(fault, call)
+    async def _respond_with_fault(
+        self, fault: Fault, call: Call, request: web.BaseRequest
+    ) -> web.StreamResponse:
+        finish = await self._begin_with_fault(fault, call)
         reply = None
         if finish is not None and fault.late:
             self.late.add(call, finish, fault.late_after)
         elif finish is not None:
             reply = finish()
         if fault.reset:
-            return _cut(request)
+            return _reset_connection(request)
         if reply is None or fault.status is not None:
-            reply = _scripted(fault)
-        return await _stalled(reply, request, fault.stall) if fault.stall else response_of(reply)
+            reply = _scripted_reply(fault)
+        return await _send_stalled(reply, request, fault.stall) if fault.stall else response_of(reply)
 
-    async def _begun(self, fault: Fault, call: Call) -> Finish | None:
+    async def _begin_with_fault(self, fault: Fault, call: Call) -> Finish | None:
         """Take a request to where it is to be finished; None if it is not to be handled."""
         if not fault.between:
             await fault.wait()
         if fault.before:
             fault.before()
         finish = self.begin(call) if fault.handles else None
-        await self._take_time()
+        await self._wait_for_latency()
         if fault.between:
             await fault.wait()
         return finish
 
-    async def _take_time(self) -> None:
+    async def _wait_for_latency(self) -> None:
         if self.latency:
             await asyncio.sleep(self.latency)
 
@@ -199,7 +201,7 @@ class SimulatedSystem(ABC):
         return call.refusal or self.answer(call)
 
 
-def _scripted(fault: Fault) -> Reply:
+def _scripted_reply(fault: Fault) -> Reply:
     headers = {"Content-Type": fault.content_type, **fault.headers}
     return Reply(fault.status or 200, fault.content, headers)
 
@@ -209,7 +211,7 @@ def response_of(reply: Reply) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
 
-def _cut(request: web.BaseRequest) -> web.Response:
+def _reset_connection(request: web.BaseRequest) -> web.Response:
     """Reset the connection (RST, not FIN); what is returned goes nowhere."""
     transport = request.transport
     if transport is not None:
@@ -220,7 +222,7 @@ def _cut(request: web.BaseRequest) -> web.Response:
     return web.Response()
 
 
-async def _stalled(reply: Reply, request: web.BaseRequest, seconds: float) -> web.StreamResponse:
+async def _send_stalled(reply: Reply, request: web.BaseRequest, seconds: float) -> web.StreamResponse:
     """Send the first half of the body, wait, and send the rest."""
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = len(reply.body)

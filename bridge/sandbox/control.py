@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["Control"]
 
 PREFIX = "/_sandbox/"
-SHELVES = ("parties", "products")
+STORES = ("parties", "products")
 
 
 class Control:
@@ -174,7 +174,7 @@ class Control:
             "trakor": _destinations(self._trakor, names=names),
         }
         if query.get("senders"):
-            state["trakor"]["senders"] = {kind: self._trakor.senders(kind) for kind in SHELVES}
+            state["trakor"]["senders"] = {kind: self._trakor.senders(kind) for kind in STORES}
         for name, system in self._systems.items():
             counts = {"faults": len(system.faults), "late": len(system.late)}
             state[name] |= {"traffic": system.traffic.summary(), **counts}
@@ -199,10 +199,10 @@ def _destinations(trakor: SimulatedTrakor, *, names: bool) -> dict[str, Any]:
 
 
 def _tenant(tenant: Tenant, *, names: bool) -> dict[str, Any]:
-    shelves = {"parties": tenant.parties, "products": tenant.products}
-    state: dict[str, Any] = {name: len(shelf) for name, shelf in shelves.items()}
-    state["twins"] = {name: shelf.twins() for name, shelf in shelves.items()}
-    return state | ({"names": {name: shelf.names() for name, shelf in shelves.items()}} if names else {})
+    stores = {"parties": tenant.parties, "products": tenant.products}
+    state: dict[str, Any] = {name: len(store) for name, store in stores.items()}
+    state["twins"] = {name: store.twins() for name, store in stores.items()}
+    return state | ({"names": {name: store.names() for name, store in stores.items()}} if names else {})
 
 
 def _break(method: str, world: World, content: dict[str, Any]) -> Reply:

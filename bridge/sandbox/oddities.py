@@ -31,7 +31,7 @@ def product(loans: Loans, index: int) -> Row:
     return PRODUCT_ODDITIES.get(index % 20, Loans.product)(loans, index)
 
 
-def _named(people: People, index: int, first: str | None, family: str | None) -> Row:
+def _with_name(people: People, index: int, first: str | None, family: str | None) -> Row:
     row = people.person(index)
     row["person"]["information"].update(firstName=first, familyName=family)
     return row
@@ -46,14 +46,14 @@ def _with_contact(**changes: str | None) -> ContactOddity:
     return change
 
 
-def _called(first: str | None, family: str | None) -> ContactOddity:
-    return lambda people, index: _named(people, index, first, family)
+def _name_oddity(first: str | None, family: str | None) -> ContactOddity:
+    return lambda people, index: _with_name(people, index, first, family)
 
 
-def _decorated(before: str, after: str) -> ContactOddity:
+def _decorate_name(before: str, after: str) -> ContactOddity:
     def decorate(people: People, index: int) -> Row:
         first, family = people.name(index)
-        return _named(people, index, before + first, family + after)
+        return _with_name(people, index, before + first, family + after)
 
     return decorate
 
@@ -62,24 +62,24 @@ def _namesake(back: int) -> ContactOddity:
     """Another person with the same name, ``back`` places earlier, or right before it at the beginning."""
 
     def copy(people: People, index: int) -> Row:
-        return _named(people, index, *people.name(index - back if index >= back else index - 1))
+        return _with_name(people, index, *people.name(index - back if index >= back else index - 1))
 
     return copy
 
 
-def _popular(people: People, index: int) -> Row:
+def _shared_name(people: People, index: int) -> Row:
     """A name that three people share: that of place 96 in the block with half the number."""
-    return _named(people, index, *people.name(index // 100 // 2 * 100 + 96))
+    return _with_name(people, index, *people.name(index // 100 // 2 * 100 + 96))
 
 
 def _other_case(people: People, index: int) -> Row:
     first, family = people.name(index - 1)
-    return _named(people, index, first.upper(), family.upper())
+    return _with_name(people, index, first.upper(), family.upper())
 
 
 def _other_spacing(people: People, index: int) -> Row:
     first, family = people.name(index - 1)
-    return _named(people, index, f" {first} ", f"\u00a0{family}\t")
+    return _with_name(people, index, f" {first} ", f"\u00a0{family}\t")
 
 
 def _accented_name(people: People, index: int) -> tuple[str, str]:
@@ -88,12 +88,12 @@ def _accented_name(people: People, index: int) -> tuple[str, str]:
 
 
 def _accented(people: People, index: int) -> Row:
-    return _named(people, index, *_accented_name(people, index))
+    return _with_name(people, index, *_accented_name(people, index))
 
 
 def _decomposed(people: People, index: int) -> Row:
     first, family = _accented_name(people, index - 1)
-    return _named(people, index, unicodedata.normalize("NFD", first), family)
+    return _with_name(people, index, unicodedata.normalize("NFD", first), family)
 
 
 def _long(ending: str) -> ContactOddity:
@@ -101,24 +101,24 @@ def _long(ending: str) -> ContactOddity:
 
     def lengthen(people: People, index: int) -> Row:
         first, family = people.name(index // 100 * 100 + 55)
-        return _named(people, index, " ".join([first] * 60), f"{family} {ending}")
+        return _with_name(people, index, " ".join([first] * 60), f"{family} {ending}")
 
     return lengthen
 
 
 def _long_in_units(people: People, index: int) -> Row:
     """Under 255 characters and over 255 UTF-16 code units."""
-    return _named(people, index, " ".join(people.name(index)), "🦘" * 130)
+    return _with_name(people, index, " ".join(people.name(index)), "🦘" * 130)
 
 
 def _mononym(people: People, index: int) -> Row:
-    return _named(people, index, None, "".join(people.name(index)))
+    return _with_name(people, index, None, "".join(people.name(index)))
 
 
 def _right_to_left(people: People, index: int) -> Row:
     """One word for each digit of the hundred's number, so that no two are the same."""
     first, *rest = (names.RIGHT_TO_LEFT_NAMES[int(digit)] for digit in f"{index // 100:02d}")
-    return _named(people, index, first, " ".join(rest))
+    return _with_name(people, index, first, " ".join(rest))
 
 
 def _same_person(people: People, index: int) -> Row:
@@ -142,25 +142,25 @@ def _without_details(people: People, index: int) -> Row:
     return row
 
 
-def _retired(people: People, index: int) -> Row:
+def _company_without_details(people: People, index: int) -> Row:
     """A company whose telephone and mail are unknown."""
     row = people.company(index)
     row["company"]["contact"] = None
     return row
 
 
-def _priced(*fees: Row) -> ProductOddity:
+def _with_fees(*fees: Row) -> ProductOddity:
     def price(loans: Loans, index: int) -> Row:
         return loans.product(index) | {"fee": [dict(one) for one in fees]}
 
     return price
 
 
-def _entitled(name: str) -> ProductOddity:
+def _with_product_name(name: str) -> ProductOddity:
     return lambda loans, index: loans.product(index) | {"name": name}
 
 
-def _lent_by(count: int) -> ProductOddity:
+def _with_lenders(count: int) -> ProductOddity:
     def lend(loans: Loans, index: int) -> Row:
         return loans.product(index) | {"lender": [loans.lender(index + place) for place in range(count)]}
 
@@ -172,7 +172,7 @@ def _same_product(loans: Loans, index: int) -> Row:
     return twin | {"id": loans.numbering.id_of(index), "abbr": "V2"}
 
 
-def _settled(loans: Loans, index: int) -> Row:
+def _inactive_product(loans: Loans, index: int) -> Row:
     return loans.product(index) | {"isActive": False}
 
 
@@ -198,8 +198,8 @@ CONTACT_ODDITIES: dict[int, ContactOddity] = {
     41: _accented,
     42: _decomposed,  # of 41
     45: People.company,
-    50: _called(None, None),
-    51: _called("  ", ""),
+    50: _name_oddity(None, None),
+    51: _name_oddity("  ", ""),
     52: _mononym,
     55: _long("the Elder"),
     56: _long("the Younger"),
@@ -207,43 +207,43 @@ CONTACT_ODDITIES: dict[int, ContactOddity] = {
     63: _namesake(101),  # of 62 in the hundred before
     64: _inactive,
     65: People.company,
-    75: _retired,
+    75: _company_without_details,
     80: _same_person,  # as 79
     83: _inactive,
     84: People.company,
-    85: _decorated("", " 👩\u200d👩\u200d👧 🏡"),
+    85: _decorate_name("", " 👩\u200d👩\u200d👧 🏡"),
     86: _right_to_left,
-    87: _decorated("<b>", "</b> & <i>Co</i>"),
+    87: _decorate_name("<b>", "</b> & <i>Co</i>"),
     88: _without_mail,
     89: _with_contact(primary=None, primaryCode=None, home=None, homeCode=None),
     90: _with_contact(email=None, primary=None, primaryCode=None, home=None, homeCode=None),
     91: _with_contact(primary="call after 5pm", primaryCode=None),
     92: _with_contact(primary="000", primaryCode="61"),
     93: _with_contact(primary="021 555 0123", primaryCode="64"),
-    94: _decorated("\u200b", "\u202e\x07"),
+    94: _decorate_name("\u200b", "\u202e\x07"),
     95: _with_contact(email="NOT AN ADDRESS"),
-    97: _popular,
+    97: _shared_name,
     98: _without_details,
     99: lambda people, index: people.base(index),  # neither person nor company
 }
 
 PRODUCT_ODDITIES: dict[int, ProductOddity] = {
     1: _varied_establishment,
-    3: _priced(fee("APPLICATION", 199.994999999)),
-    4: _priced(fee("APPLICATION", -150.0)),
-    5: _priced(fee("APPLICATION", 1e13)),
-    6: _priced(fee("APPLICATION", None)),
-    7: _priced(),
-    8: _lent_by(0),
-    9: _lent_by(2),
-    10: _priced(fee("ESTABLISHMENT", 2.675)),
-    11: _settled,
+    3: _with_fees(fee("APPLICATION", 199.994999999)),
+    4: _with_fees(fee("APPLICATION", -150.0)),
+    5: _with_fees(fee("APPLICATION", 1e13)),
+    6: _with_fees(fee("APPLICATION", None)),
+    7: _with_fees(),
+    8: _with_lenders(0),
+    9: _with_lenders(2),
+    10: _with_fees(fee("ESTABLISHMENT", 2.675)),
+    11: _inactive_product,
     12: _with_html,
-    13: _priced(fee("APPLICATION", 0.0)),
-    14: _priced(fee("ANNUAL", 395.0)),
+    13: _with_fees(fee("APPLICATION", 0.0)),
+    14: _with_fees(fee("ANNUAL", 395.0)),
     15: _same_product,  # as 14
-    16: _entitled("Very " * 60 + "Long Loan"),
-    17: _entitled("🏡 Eco Loan"),
-    18: _entitled(""),
-    19: _priced(fee("APPLICATION", 1e12)),
+    16: _with_product_name("Very " * 60 + "Long Loan"),
+    17: _with_product_name("🏡 Eco Loan"),
+    18: _with_product_name(""),
+    19: _with_fees(fee("APPLICATION", 1e12)),
 }

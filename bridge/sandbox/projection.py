@@ -79,7 +79,7 @@ class _Compiler:
         root = self._schema.query_type
         if root is None or operation.operation is not OperationType.QUERY:
             raise Unusual
-        for key, nodes in self._grouped(root, [operation.selection_set]).items():
+        for key, nodes in self._group_fields(root, [operation.selection_set]).items():
             name = nodes[0].name.value
             if name.startswith("__"):
                 raise Unusual
@@ -88,26 +88,26 @@ class _Compiler:
                 key, definition, nodes[0], resolvers[name], self._completion(definition.type, nodes)
             )
 
-    def _grouped(
+    def _group_fields(
         self, parent: GraphQLObjectType, selections: Iterable[SelectionSetNode]
     ) -> dict[str, list[FieldNode]]:
         """The fields that are selected, by the key they have in the answer; fragments laid open."""
         fields: dict[str, list[FieldNode]] = {}
         for selection_set in selections:
-            for node in self._flat(parent, selection_set):
+            for node in self._flatten(parent, selection_set):
                 fields.setdefault((node.alias or node.name).value, []).append(node)
         return fields
 
-    def _flat(self, parent: GraphQLObjectType, selection_set: SelectionSetNode) -> Iterator[FieldNode]:
+    def _flatten(self, parent: GraphQLObjectType, selection_set: SelectionSetNode) -> Iterator[FieldNode]:
         for node in selection_set.selections:
             if node.directives:
                 raise Unusual
             if isinstance(node, FieldNode):
                 yield node
             else:
-                yield from self._flat(parent, self._opened(parent, node))
+                yield from self._flatten(parent, self._fragment_selection(parent, node))
 
-    def _opened(self, parent: GraphQLObjectType, node: object) -> SelectionSetNode:
+    def _fragment_selection(self, parent: GraphQLObjectType, node: object) -> SelectionSetNode:
         fragment = self._fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
         if not isinstance(fragment, FragmentDefinitionNode | InlineFragmentNode) or fragment.directives:
             raise Unusual
@@ -122,14 +122,16 @@ class _Compiler:
         if isinstance(kind, GraphQLList):
             return _listed(self._completion(kind.of_type, nodes))
         if isinstance(kind, GraphQLScalarType) and is_specified_scalar_type(kind):
-            return _as_is
+            return _unchanged
         if isinstance(kind, GraphQLObjectType):
             return self._object(kind, nodes)
         raise Unusual
 
     def _object(self, parent: GraphQLObjectType, nodes: list[FieldNode]) -> Complete:
         selections = [node.selection_set for node in nodes if node.selection_set]
-        parts = [self._part(parent, key, same) for key, same in self._grouped(parent, selections).items()]
+        parts = [
+            self._part(parent, key, same) for key, same in self._group_fields(parent, selections).items()
+        ]
         return _projected(parts)
 
     def _part(
@@ -142,7 +144,7 @@ class _Compiler:
         if definition.args or definition.resolve:
             raise Unusual
         complete = self._completion(definition.type, nodes)
-        return key, name, None if complete is _as_is else complete
+        return key, name, None if complete is _unchanged else complete
 
 
 def compile_operation(
@@ -182,7 +184,7 @@ def run(
     }
 
 
-def _as_is(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _unchanged(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 

@@ -63,7 +63,7 @@ class TokenIssuer:
     def __len__(self) -> int:
         return len(self._given)
 
-    def give(self, visitor: Visitor) -> str:
+    def issue(self, visitor: Visitor) -> str:
         """A new token."""
         now = int(time.time())
         claims = {
@@ -200,7 +200,7 @@ class SimulatedSalestrekker(SimulatedSystem):
         good = given[0] == key and not self.revoked if by_key else list(given[1:]) == log_in
         if not good:
             raise self.unauthenticated("The credentials are not valid.")
-        return self.tokens.give(Visitor(self.world.organizations[0].id, by_key))
+        return self.tokens.issue(Visitor(self.world.organizations[0].id, by_key))
 
     def unauthenticated(self, message: str) -> GraphQLError:
         """The error for a bad token or log-in."""

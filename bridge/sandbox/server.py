@@ -167,7 +167,7 @@ class Sandbox:
             for name, handler, port in (
                 ("salestrekker", self.salestrekker.handle, self.options.salestrekker_port),
                 ("trakor", self.trakor.handle, self.options.trakor_port),
-                ("control", self._steer, self.options.control_port),
+                ("control", self._handle_control, self.options.control_port),
             ):
                 self._ports[name] = await _listen(stack, handler, self.HOST, port)
             self._stack = stack.pop_all()
@@ -178,7 +178,7 @@ class Sandbox:
         self.trakor.late.clear()
         await self._stack.aclose()
 
-    async def _steer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle_control(self, request: web.BaseRequest) -> web.StreamResponse:
         raw = await request.read()
         return response_of(self._control.answer(request.method, request.path, dict(request.query), raw))
 

@@ -75,7 +75,7 @@ class Traffic:
         self.kinds[kind] += 1
         exchange = Exchange(time.monotonic(), kind, name, content, self.in_flight, credential)
         self.exchanges.append(exchange)
-        self.tell()
+        self.notify()
         return exchange
 
     def end(self, exchange: Exchange, status: int) -> None:
@@ -84,7 +84,7 @@ class Traffic:
         self.statuses[status] += 1
         exchange.status = status
         exchange.seconds = time.monotonic() - exchange.at
-        self.tell()
+        self.notify()
 
     def of(self, kind: str) -> list[Exchange]:
         """The remembered exchanges of one kind, oldest first."""
@@ -110,7 +110,7 @@ class Traffic:
         except TimeoutError:
             raise TimeoutError(f"not within {timeout} s; seen so far: {self.summary()}") from None
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Let all who wait look at their conditions again."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:

@@ -36,7 +36,7 @@ MAX_UNITS = 255
 HOME = "Sandbox Finance"
 """The name of the organisation that is there from the beginning."""
 
-SEVERAL = "JSON object requested, multiple (or no) rows returned"
+SEVERAL_ROWS = "JSON object requested, multiple (or no) rows returned"
 """What a look-up says that finds several rows where it expects one at most."""
 
 
@@ -89,7 +89,7 @@ class SimulatedTrakor(SimulatedSystem):
     @api_key.setter
     def api_key(self, api_key: str) -> None:
         """Give the first organisation this key in place of all it had."""
-        self._know(self._home, api_key)
+        self._register_key(self._home, api_key)
         for key in self._home.keys:
             del self._by_key[key]
         self._home.keys = [api_key]
@@ -124,7 +124,7 @@ class SimulatedTrakor(SimulatedSystem):
             raise ValueError(f"there is an organisation {name} already")
         seed = self._seed + 1000 * len(self.tenants)
         tenant = Tenant(name, api_key or _fresh_key(), seed, self.behaviour.matching)
-        self._know(tenant, tenant.api_key)
+        self._register_key(tenant, tenant.api_key)
         self.tenants[name] = tenant
         return tenant
 
@@ -136,7 +136,7 @@ class SimulatedTrakor(SimulatedSystem):
             ValueError: There is such a key.
         """
         tenant, key = self.tenant(organization), api_key or _fresh_key()
-        self._know(tenant, key)
+        self._register_key(tenant, key)
         tenant.keys.append(key)
         return key
 
@@ -200,33 +200,33 @@ class SimulatedTrakor(SimulatedSystem):
         """Look the name up, if look-up and insert are two steps; the second one is given back."""
         if call.refusal or self.behaviour.lookup is Lookup.UNIQUE:
             return super().begin(call)
-        return self._looked_up(call)
+        return self._look_up(call)
 
     def answer(self, call: Call) -> Reply:
         """Check key, organisation and body, in this order, then create or find."""
-        return self._looked_up(call)()
+        return self._look_up(call)()
 
-    def _looked_up(self, call: Call) -> Finish:
+    def _look_up(self, call: Call) -> Finish:
         tenant = self._by_key.get(call.credential)
         if tenant is None or tenant.revoked:
             return partial(_error, 401, "Missing, invalid, or revoked X-API-KEY")
-        fault = _refused(tenant, call)
-        if fault:
-            return partial(_error, *fault)
+        error = _find_refusal(tenant, call)
+        if error:
+            return partial(_error, *error)
         record = self._record(call)
-        found = _shelf(tenant, call.kind).find(record.name)
+        found = _store(tenant, call.kind).find(record.name)
         return partial(self._finish, tenant, call.kind, record, found)
 
     def _finish(self, tenant: Tenant, kind: str, record: _NewRecord, found: list[Entry]) -> Reply:
         """What follows from a look-up: the record that exists, an insert, or an error."""
         behaviour = self.behaviour
         if len(found) > 1 and behaviour.lookup is Lookup.FAILS:
-            return _error(500, SEVERAL)
+            return _error(500, SEVERAL_ROWS)
         if len(found) == 1 or (found and behaviour.lookup is Lookup.UNIQUE):
             return json_reply(behaviour.existing_status, _answer(found[0], created=False))
         if behaviour.limit is not None and tenant.size >= behaviour.limit:
             return _error(behaviour.limit_status, "Your plan allows no more records")
-        return json_reply(201, _answer(_shelf(tenant, kind).insert(*record), created=True))
+        return json_reply(201, _answer(_store(tenant, kind).insert(*record), created=True))
 
     def _record(self, call: Call) -> _NewRecord:
         content, is_product = call.content, call.kind == "products"
@@ -237,7 +237,7 @@ class SimulatedTrakor(SimulatedSystem):
     def _unknown_path(self) -> Reply:
         return html_reply(200, "Trakor") if self.behaviour.html_for_unknown else _error(404, "Not found")
 
-    def _know(self, tenant: Tenant, api_key: str) -> None:
+    def _register_key(self, tenant: Tenant, api_key: str) -> None:
         if api_key in self._by_key:
             raise ValueError("that key is another one's already")
         self._by_key[api_key] = tenant
@@ -254,7 +254,7 @@ def _fresh_key() -> str:
     return f"sk_live_{secrets.token_hex(16)}"
 
 
-def _shelf(tenant: Tenant, kind: str) -> RecordStore:
+def _store(tenant: Tenant, kind: str) -> RecordStore:
     return tenant.products if kind == "products" else tenant.parties
 
 
@@ -263,33 +263,35 @@ def _answer(entry: Entry, *, created: bool) -> dict[str, Any]:
     return {"id": entry.id, **sku, "name": entry.name, "created": created}
 
 
-def _refused(tenant: Tenant, call: Call) -> tuple[int, str] | None:
+def _find_refusal(tenant: Tenant, call: Call) -> tuple[int, str] | None:
     """Status and message where an organisation does not take what is sent with its key."""
     if tenant.frozen:
         return 403, "Organisation is frozen"
     if not isinstance(call.content, dict):
         return 400, "Invalid JSON body"
-    fault = _fault(call.content, _CHECKS[call.kind])
-    return (400, fault) if fault else None
+    error = _schema_error(call.content, _CHECKS[call.kind])
+    return (400, error) if error else None
 
 
 def _error(status: int, message: str, **headers: str) -> Reply:
     return json_reply(status, {"error": message}, **headers)
 
 
-def _fault(content: dict[str, Any], checks: dict[str, Callable[[Any], str]]) -> str:
+def _schema_error(content: dict[str, Any], checks: dict[str, Callable[[Any], str]]) -> str:
     """The first thing that the schema does not allow; empty if all is well. Unknown fields are."""
     if "name" not in content:
         return "name: Required"
-    faults = (f"{field}: {why}" for field, check in checks.items() if (why := _why(content, field, check)))
-    return next(faults, "")
+    errors = (
+        f"{field}: {why}" for field, check in checks.items() if (why := _field_error(content, field, check))
+    )
+    return next(errors, "")
 
 
-def _why(content: dict[str, Any], field: str, check: Callable[[Any], str]) -> str:
+def _field_error(content: dict[str, Any], field: str, check: Callable[[Any], str]) -> str:
     return check(content[field]) if field in content else ""
 
 
-def _name_fault(value: object) -> str:
+def _name_error(value: object) -> str:
     if not isinstance(value, str):
         return "Expected string"
     if not value.strip():
@@ -298,15 +300,15 @@ def _name_fault(value: object) -> str:
     return f"Must contain at most {MAX_UNITS} characters" if too_long else ""
 
 
-def _text_fault(value: object) -> str:
+def _text_error(value: object) -> str:
     return "" if isinstance(value, str) else "Expected string"
 
 
-def _number_fault(value: object) -> str:
+def _number_error(value: object) -> str:
     return "" if isinstance(value, int | float) and not isinstance(value, bool) else "Expected number"
 
 
 _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
-    "parties": {"name": _name_fault, "contact_info": _text_fault},
-    "products": {"name": _name_fault, "description": _text_fault, "price": _number_fault},
+    "parties": {"name": _name_error, "contact_info": _text_error},
+    "products": {"name": _name_error, "description": _text_error, "price": _number_error},
 }

@@ -51,7 +51,7 @@ class RecordStore:
 
     def __init__(self, seed: int, matching: Matching, sku: str = "") -> None:
         self._random = random.Random(seed)  # noqa: S311 - ids of a simulation
-        self._key = _key_of(matching)
+        self._key = _name_key(matching)
         self._sku = sku
         self._all: list[Entry] = []
         self._found: dict[str, list[Entry]] = {}
@@ -86,7 +86,7 @@ class RecordStore:
         sku = f"{self._sku}-{len(self._all) + 1:05d}" if self._sku else ""
         identity = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         entry = Entry(identity, name, text, price, sku)
-        self._keep(entry)
+        self._add(entry)
         return entry
 
     def put(self, name: str, text: str = "", price: float = 0) -> tuple[Entry, bool]:
@@ -104,7 +104,7 @@ class RecordStore:
 
     def match(self, matching: Matching) -> None:
         """Compare names in another way from now on."""
-        self._key = _key_of(matching)
+        self._key = _name_key(matching)
         self._rebuild(self.entries())
 
     def rename(self, name: str, new: str) -> None:
@@ -117,7 +117,7 @@ class RecordStore:
         entries = self.entries()
         self.clear()
         for entry in entries:
-            self._keep(entry._replace(name=new) if entry is renamed else entry)
+            self._add(entry._replace(name=new) if entry is renamed else entry)
 
     def clear(self) -> None:
         """Empty it."""
@@ -127,14 +127,14 @@ class RecordStore:
     def _rebuild(self, entries: list[Entry]) -> None:
         self.clear()
         for entry in entries:
-            self._keep(entry)
+            self._add(entry)
 
-    def _keep(self, entry: Entry) -> None:
+    def _add(self, entry: Entry) -> None:
         self._all.append(entry)
         self._found.setdefault(self._key(entry.name), []).append(entry)
 
 
-def _key_of(matching: Matching) -> Callable[[str], str]:
+def _name_key(matching: Matching) -> Callable[[str], str]:
     if matching is Matching.EXACT:
         return str
     if matching is Matching.TRIMMED:

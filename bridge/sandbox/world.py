@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BrokenField", "SimulatedOrganization", "World"]
 
-SEEDS_APART = 1_000_003
+SEED_DISTANCE = 1_000_003
 """Between the seeds of two organisations."""
 
 STAGES = ("New lead", "Appointment", "Lodged", "Approved", "Settled")
@@ -65,12 +65,12 @@ class BrokenField:
         """Whether it may be seen in such an answer."""
         return self.stream == stream and (by_id or not self.only_by_id)
 
-    def spoil(self, row: Row) -> Row | GraphQLError:
+    def apply(self, row: Row) -> Row | GraphQLError:
         """The record with the error in the field's place: graphql-core reports it with its path."""
-        spoilt: Row | GraphQLError = (
-            _spoilt(row, self.path.split("."), self.error()) if self.path else self.error()
+        changed: Row | GraphQLError = (
+            _with_errors(row, self.path.split("."), self.error()) if self.path else self.error()
         )
-        return spoilt
+        return changed
 
 
 class World:
@@ -104,7 +104,7 @@ class World:
         ]
         self.tickets = Collection(contacts, Numbering(seed, "ticket"), self._ticket)
         self.broken: list[BrokenField] = []
-        self._struck: Counter[BrokenField] = Counter()
+        self._hits: Counter[BrokenField] = Counter()
 
     def elsewhere(self, place: int, contacts: int = 0, products: int = 0) -> World:
         """The data of another organisation that the same log-in belongs to: other people, other ids.
@@ -115,7 +115,7 @@ class World:
             products: How many.
         """
         names = tuple(organization.name for organization in self.organizations)
-        world = World(contacts, products, self.seed + SEEDS_APART * (place + 1), names, place)
+        world = World(contacts, products, self.seed + SEED_DISTANCE * (place + 1), names, place)
         world.user, world.organizations = self.user, self.organizations
         world.home = self.organizations[place]
         return world
@@ -142,33 +142,33 @@ class World:
     def mend_field(self, broken: BrokenField) -> None:
         """Answer one field as it should be."""
         self.broken = [field for field in self.broken if field != broken]
-        del self._struck[broken]
+        del self._hits[broken]
 
     def mend_fields(self) -> None:
         """Answer all fields as they should be."""
         self.broken.clear()
-        self._struck.clear()
+        self._hits.clear()
 
     def shown(self, stream: str, rows: Iterable[Row], *, by_id: bool = False) -> list[Any]:
         """The records as they are answered: as they are, or with what is broken in them."""
         broken = [field for field in self.broken if field.concerns(stream, by_id=by_id)]
-        return [self._spoilt(row, broken) for row in rows] if broken else list(rows)
+        return [self._with_errors(row, broken) for row in rows] if broken else list(rows)
 
-    def _spoilt(self, row: Row, broken: list[BrokenField]) -> Row | GraphQLError:
+    def _with_errors(self, row: Row, broken: list[BrokenField]) -> Row | GraphQLError:
         for field in broken:
             if field.id in ("", row["id"]) and self._strikes(field):
-                spoilt = field.spoil(row)
-                if isinstance(spoilt, GraphQLError):
-                    return spoilt
-                row = spoilt
+                changed = field.apply(row)
+                if isinstance(changed, GraphQLError):
+                    return changed
+                row = changed
         return row
 
     def _strikes(self, field: BrokenField) -> bool:
         """Count one record that is struck; a field that has struck often enough is mended."""
         if field.times is None or field not in self.broken:
             return field in self.broken
-        self._struck[field] += 1
-        if self._struck[field] >= field.times:
+        self._hits[field] += 1
+        if self._hits[field] >= field.times:
             self.mend_field(field)
         return True
 
@@ -201,10 +201,10 @@ def _workflow(seed: int, index: int, name: str) -> Row:
     }
 
 
-def _spoilt(row: Row, path: list[str], error: GraphQLError) -> Row:
+def _with_errors(row: Row, path: list[str], error: GraphQLError) -> Row:
     """A copy with the error at the path; unchanged where the record has nothing there."""
     name, *rest = path
     if not rest:
         return row | {name: error}
     below = row.get(name)
-    return row | {name: _spoilt(below, rest, error)} if isinstance(below, dict) else row
+    return row | {name: _with_errors(below, rest, error)} if isinstance(below, dict) else row

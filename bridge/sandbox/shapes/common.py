@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bridge.sandbox.projection import Resolver
     from bridge.sandbox.salestrekker import RequestContext
 
-__all__ = ["by_id", "natural", "one", "schema_without", "shape", "show", "stream_of"]
+__all__ = ["by_id", "one", "refuse_negative", "schema_without", "shape", "show", "stream_of"]
 
 
 def shape(sdl: str, records: Mapping[str, Resolver]) -> ApiShape:
@@ -53,7 +53,7 @@ def one(session: RequestContext, stream: str, identity: str) -> Any:  # noqa: AN
     return None if row is None else session.world.shown(stream, [row], by_id=True)[0]
 
 
-def natural(**numbers: int) -> None:
+def refuse_negative(**numbers: int) -> None:
     """Refuse negative numbers, as a database does.
 
     Raises:
@@ -99,7 +99,7 @@ def _switch(session: RequestContext, arguments: Mapping[str, Any]) -> Row:
     known = {organization.id for organization in session.world.organizations}
     if session.visitor is None or arguments["id"] not in known:
         raise GraphQLError("You do not belong to that organisation.", extensions={"code": "FORBIDDEN"})
-    return {"token": session.server.tokens.give(Visitor(arguments["id"], session.visitor.by_key))}
+    return {"token": session.server.tokens.issue(Visitor(arguments["id"], session.visitor.by_key))}
 
 
 _QUERIES: Mapping[str, Resolver] = {

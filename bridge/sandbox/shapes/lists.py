@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLError
 
 from bridge.sandbox.engine import shipped_sdl
-from bridge.sandbox.shapes.common import by_id, natural, schema_without, shape, show, stream_of
+from bridge.sandbox.shapes.common import by_id, refuse_negative, schema_without, shape, show, stream_of
 from bridge.sandbox.shapes.kinds import BeforeFirst, Paged
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def offset_shape(most: int | None = None) -> ApiShape:
         offset, limit = arguments.get("offset") or 0, arguments.get("limit")
         order = stream_of(session, stream).order()
         limit = len(order) if limit is None else limit
-        natural(limit=limit, offset=offset)
+        refuse_negative(limit=limit, offset=offset)
         return show(session, stream, order[offset : offset + Paged(most).bounded(limit)])
 
     return shape(
@@ -86,7 +86,7 @@ def page_shape(paged: Paged) -> ApiShape:
     def page(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> Row:
         number, asked = arguments.get("page"), arguments.get("pageSize")
         size = paged.bounded(PAGE_SIZE if asked is None else asked)
-        natural(pageSize=size)
+        refuse_negative(pageSize=size)
         order = _changed(session, stream, arguments.get("modifiedSince"))
         place = (paged.first if number is None else number) - paged.first
         start = max(0, _refused_before_first(place, paged)) * size
@@ -110,7 +110,7 @@ def relay_shape(most: int | None = None) -> ApiShape:
     def connection(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> Row:
         asked = arguments.get("first")
         first = Paged(most).bounded(PAGE_SIZE if asked is None else asked)
-        natural(first=first)
+        refuse_negative(first=first)
         order = _changed(session, stream, arguments.get("updatedSince"))
         after = arguments.get("after")
         start = 0 if after is None else bisect_right(order, _index_of(stream, after))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError
 
-from bridge.sandbox.shapes.common import natural, one, schema_without, shape, show, stream_of
+from bridge.sandbox.shapes.common import one, refuse_negative, schema_without, shape, show, stream_of
 from bridge.sandbox.shapes.kinds import Paged
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def renamed_shape(most: int | None = None) -> ApiShape:
     def listed(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         skip, asked = arguments.get("skip") or 0, arguments.get("take")
         take = Paged(most).bounded(SIZE if asked is None else asked)
-        natural(skip=skip, take=take)
+        refuse_negative(skip=skip, take=take)
         order = stream_of(session, stream).order()
         rows = show(session, stream, order[skip : skip + take])
         return {"totalCount": len(order), "objects": [_RENAMED[stream](row) for row in rows]}
