@@ -1,4 +1,4 @@
-"""Both remote systems, simulated on loopback: for trying out, and for tests (docs/sandbox.md)."""
+"""Simulates both remote systems on loopback, for trying the bridge and for tests (docs/sandbox.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both simulated systems have in common: one request's way through latency, faults and counters.
+"""The base of both simulated systems: takes each request through latency, faults and counters.
 
 ::
 
@@ -7,8 +7,8 @@
                                '--delay, gate -> begin -> latency -> finish -> status, reset or stall
                                                                        '--> later, after the reset
 
-``begin`` is the first step of two where the system looks something up and then changes it; where it does not,
-all is done in ``finish``.
+If a system looks something up and then changes it, ``begin`` is the first of the two steps. Otherwise
+``finish`` does all the work.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Call(NamedTuple):
     """A request, as far as it could be understood.
 
     Attributes:
-        kind: What is asked for.
+        kind: See ``Exchange``.
         name: See ``Exchange``.
         content: The decoded body; None if it was not JSON.
-        credential: The key or token that came with it; empty if none did.
-        refusal: The answer, where path or method settle it.
+        credential: The key or token in the request; empty if there was none.
+        refusal: The answer, if path, method or firewall already decide it.
     """
 
     kind: str
@@ -73,22 +73,22 @@ class Reply(NamedTuple):
 
 
 Finish: TypeAlias = "Callable[[], Reply]"
-"""Handles a request, or what is left of it."""
+"""Handles a request, or the rest of one."""
 
 
 def html_reply(status: int, title: str, **headers: str) -> Reply:
-    """An answer with a small HTML page."""
+    """Return an answer with a small HTML page."""
     page = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Reply(status, page.encode(), {"Content-Type": HTML, **headers})
 
 
 def json_reply(status: int, value: object, **headers: str) -> Reply:
-    """An answer with a JSON body."""
+    """Return an answer with a JSON body."""
     return Reply(status, orjson.dumps(value), {"Content-Type": JSON, **headers})
 
 
 def decoded(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """The JSON value, or None if there is none."""
+    """Decode JSON; None if it is not JSON."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -99,13 +99,13 @@ class SimulatedSystem(ABC):
     """One of the two systems, as a handler for aiohttp's low-level server.
 
     Args:
-        latency: Seconds that each request takes at least.
+        latency: How many seconds each request takes at least.
 
     Attributes:
-        faults: What is to go wrong.
-        traffic: What was seen.
-        late: The requests that are still to be handled, though their connection was cut.
-        latency: May be changed at any time.
+        faults: The scripted faults.
+        traffic: The requests so far.
+        late: The requests whose connection was cut, and that are not handled yet.
+        latency: As above. It can be changed at any time.
     """
 
     def __init__(self, latency: float = 0.0) -> None:
@@ -121,22 +121,22 @@ class SimulatedSystem(ABC):
 
     @abstractmethod
     def answer(self, call: Call) -> Reply:
-        """Handle a request: what the real system would do."""
+        """Handle a request as the real system does."""
 
     def begin(self, call: Call) -> Finish:
-        """The first step of a request; what it gives back is the rest. Here the rest is everything."""
+        """Do the first step of a request, and return the rest. By default the rest is everything."""
         return partial(self._settle, call)
 
-    def watching(self, call: Call) -> AbstractContextManager[None]:  # noqa: ARG002 - for the systems that do
-        """What is to be watched while a request is being handled."""
+    def watching(self, call: Call) -> AbstractContextManager[None]:  # noqa: ARG002 - for subclasses
+        """Return a context manager for the time while a request is being handled."""
         return nullcontext()
 
     def hold(self, **which: Any) -> ArmedFault:  # noqa: ANN401 - the fields of Fault
-        """Hold requests until ``release``: the fields of ``Fault`` that say which, how many, and where."""
+        """Hold requests until ``release``. The fields of ``Fault`` select which ones, how many, and where."""
         return self.faults.add(Fault(gate=self._gate, **which))
 
     def release(self) -> None:
-        """Let the requests go on that are held, and hold no more."""
+        """Continue the held requests, and hold no more."""
         self.faults.remove_held_by(self._gate)
         self._gate.set()
         self._gate = asyncio.Event()
@@ -182,7 +182,7 @@ class SimulatedSystem(ABC):
         return await _send_stalled(reply, request, fault.stall) if fault.stall else response_of(reply)
 
     async def _begin_with_fault(self, fault: Fault, call: Call) -> Finish | None:
-        """Take a request to where it is to be finished; None if it is not to be handled."""
+        """Do all that comes before the last step, and return that step; None if the fault prevents it."""
         if not fault.between:
             await fault.wait()
         if fault.before:
@@ -207,12 +207,12 @@ def _scripted_reply(fault: Fault) -> Reply:
 
 
 def response_of(reply: Reply) -> web.Response:
-    """The answer in aiohttp's form."""
+    """Return the answer in aiohttp's form."""
     return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
 
 def _reset_connection(request: web.BaseRequest) -> web.Response:
-    """Reset the connection (RST, not FIN); what is returned goes nowhere."""
+    """Reset the connection (RST, not FIN). The returned response is never sent."""
     transport = request.transport
     if transport is not None:
         peer: socket.socket | None = transport.get_extra_info("socket")
@@ -243,10 +243,10 @@ class _Pending(NamedTuple, Generic[T]):
 
 
 class LateWork(Generic[T]):
-    """The requests of one system that are still to be handled, oldest first.
+    """The requests of one system that are not handled yet, oldest first.
 
     Args:
-        done: Is called after each of them.
+        done: Called after each request is handled.
     """
 
     def __init__(self, done: Callable[[], None]) -> None:
@@ -258,7 +258,7 @@ class LateWork(Generic[T]):
         return len(self._pending)
 
     def calls(self) -> list[T]:
-        """The requests that are still to be handled."""
+        """Return the requests that are not handled yet."""
         return [pending.call for pending in self._pending]
 
     def add(self, call: T, finish: Callable[[], object], seconds: float | None) -> None:
@@ -267,7 +267,7 @@ class LateWork(Generic[T]):
         Args:
             call: The request.
             finish: Handles it.
-            seconds: How much later; None: when ``finish_all`` is called.
+            seconds: How much later; None means when ``finish_all`` is called.
         """
         pending = _Pending(call, finish)
         self._pending.append(pending)
@@ -275,14 +275,14 @@ class LateWork(Generic[T]):
             self._timers.append(asyncio.get_running_loop().call_later(seconds, self._finish, pending))
 
     def finish_all(self) -> int:
-        """Handle all of them now; says how many they were."""
+        """Handle all of them now, and return their number."""
         pending = list(self._pending)
         for one in pending:
             self._finish(one)
         return len(pending)
 
     def clear(self) -> None:
-        """Never handle them: the server ends."""
+        """Drop all of them, because the server ends."""
         self._pending.clear()
         for timer in self._timers:
             timer.cancel()

@@ -1,8 +1,8 @@
-"""Records that are made when asked for, and can be changed, added and removed while the sandbox runs.
+"""Lists of records that are generated on request, and can be changed while the sandbox runs.
 
-Only what was changed or added is kept. The order is that of the indexes, added records last, so offset
-paging behaves as over a table ordered by creation: a removal moves everything behind it one place forward.
-A record that is added first moves everything one place back, as in a list with the newest on top.
+Only changed and added records are stored. The order is that of the indexes, with added records last. So
+offset paging behaves as over a table that is ordered by creation: a removal moves all later records one place
+forward. A record that is added first moves all others one place back, as in a list with the newest on top.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Collection", "ContactCollection", "Family", "ProductCollection", "me
 
 
 def merged(old: Row, changes: Mapping[str, Any]) -> Row:
-    """A copy of ``old`` with ``changes`` laid over it, object by object; lists are replaced."""
+    """Return a copy of ``old`` with ``changes`` merged in, object by object. Lists are replaced."""
     new = dict(old)
     for name, value in changes.items():
         was = old.get(name)
@@ -32,7 +32,7 @@ def merged(old: Row, changes: Mapping[str, Any]) -> Row:
 
 
 class Collection:
-    """One kind of record.
+    """The list of one kind of record.
 
     Args:
         size: How many seeded records there are at first.
@@ -59,38 +59,38 @@ class Collection:
         return (self._at(index) for index in self._order)
 
     def id_at(self, position: int) -> str:
-        """The id of the record that stands at this position now."""
+        """Return the id of the record that is at this position now."""
         return str(self[position]["id"])
 
     def __getitem__(self, position: int) -> Row:
         return self._at(self._order[position])
 
     def get(self, identity: str) -> Row | None:
-        """The record with this id, or None. It is not to be changed: see ``update``."""
+        """Return the record with this id, or None. Don't change it: see ``update``."""
         index = self._index_of(identity)
         return None if index is None else self._at(index)
 
     def order(self) -> Sequence[int]:
-        """The indexes of the records in their order, ascending: what ``at`` takes."""
+        """Return the indexes of the records, in ascending order, for ``at``."""
         return self._order
 
     def at(self, index: int) -> Row:
-        """The record with an index of ``order``."""
+        """Return the record with an index from ``order``."""
         return self._at(index)
 
     def changed_since(self, since: datetime) -> Sequence[int]:
-        """The indexes of the records whose time stamp is not before ``since``, in their order."""
-        # Seeded records are stamped one a second: no million of them is made to be looked at.
+        """Return the indexes of the records whose time stamp is not before ``since``, in their order."""
+        # Seeded records have time stamps one second apart, so they need not be generated.
         oldest = max(0, math.ceil((since - EPOCH).total_seconds()))
         seeded = self._order[bisect_left(self._order, oldest) :]
         changed = (index for index, row in self._changed.items() if _stamp(row) >= since)
         return sorted({index for index in seeded if index not in self._changed}.union(changed))
 
     def insert(self, row: Row, *, first: bool = False) -> str:
-        """Add a record at the end, or before all others; without an ``id`` it is given one. Returns the id.
+        """Add a record at the end, or before all others, and return its id. A missing ``id`` is generated.
 
         Raises:
-            ValueError: There is a record with that id.
+            ValueError: A record has that id already.
         """
         index = self._before if first else self._next
         identity = row.get("id") or self._numbering.id_of(index)
@@ -103,7 +103,7 @@ class Collection:
         return str(identity)
 
     def update(self, identity: str, changes: Mapping[str, Any]) -> None:
-        """Lay changes over a record, in the schema's own field names.
+        """Change a record. The changes have the schema's field names.
 
         Raises:
             KeyError: There is no such record.
@@ -113,7 +113,7 @@ class Collection:
         self._changed[index] = merged(self._at(index), {**stamp, **changes})
 
     def remove(self, identity: str) -> None:
-        """Take a record away.
+        """Remove a record.
 
         Raises:
             KeyError: There is no such record.
@@ -173,7 +173,7 @@ class ContactCollection(Collection):
         identity: str | None = None,
         first: bool = False,
     ) -> str:
-        """Add a person, or a company; returns the id. The last word of a person's name is the family name."""
+        """Add a person or company, and return the id. The last word of a person's name is the family name."""
         kind = "company" if company else "person"
         information = {"name": name} if company else _split(name)
         details = {"email": email, "primary": phone, "primaryCode": "61" if phone else None}
@@ -182,12 +182,12 @@ class ContactCollection(Collection):
         return self.insert(row | {kind: half}, first=first)
 
     def add_family(self, name: str, mother: str, *, email: str) -> Family:
-        """Add father and son of one name, and the mother: one e-mail address, three telephone numbers.
+        """Add a father and a son with one name, and the mother, with one e-mail address and three numbers.
 
         Args:
-            name: Of father and son.
-            mother: Her name.
-            email: The family's.
+            name: The name of father and son.
+            mother: The mother's name.
+            email: The family's e-mail address.
         """
         names, phones = (name, name, mother), ("0491 570 006", "0491 570 156", "0491 570 157")
         members = zip(names, phones, strict=True)
@@ -208,7 +208,7 @@ class ContactCollection(Collection):
         self.update(identity, {self._kind(identity): {"contact": {"primary": phone, "primaryCode": code}}})
 
     def set_active(self, identity: str, *, active: bool) -> None:
-        """Archive a contact, or take it back."""
+        """Archive a contact, or make it active again."""
         self.update(identity, {"isActive": active})
 
     def _kind(self, identity: str) -> str:
@@ -231,7 +231,7 @@ class ProductCollection(Collection):
         notes: str | None = None,
         identity: str | None = None,
     ) -> str:
-        """Add a product of one lender with an application fee; returns the id."""
+        """Add a product of one lender with an application fee, and return the id."""
         lenders = [{"id": f"lender-{lender}", "name": lender}] if lender else []
         fees = [] if price is None else [fee("APPLICATION", price)]
         row = {"id": identity, "name": name, "notes": notes, "isActive": True, "lender": lenders, "fee": fees}
@@ -242,7 +242,7 @@ class ProductCollection(Collection):
         self.update(identity, {"name": name})
 
     def change_price(self, identity: str, price: float | None) -> None:
-        """Leave a product one application fee of this value, or no fee."""
+        """Replace a product's fees by one application fee of this value, or by no fee."""
         self.update(identity, {"fee": [] if price is None else [fee("APPLICATION", price)]})
 
 

@@ -1,20 +1,20 @@
-"""Changing a running sandbox over HTTP: for benches, acceptance tests and people trying it out.
+"""Changes a running sandbox over HTTP, for benchmarks, acceptance tests and people who try it.
 
 ============================================  ===========================================================
-``GET /_sandbox/state``                       counters, and how many records each side has; ``?names=1``
-                                              adds the names that Trakor has, ``?exchanges=N`` the last N,
-                                              ``?senders=1`` which organisation's key sent each name
+``GET /_sandbox/state``                       counters, and the number of records in each system;
+                                              ``?names=1`` adds the names in Trakor, ``?exchanges=N`` the
+                                              last N requests, ``?senders=1`` whose key sent each name
 ``POST /_sandbox/contacts``                   the arguments of ``ContactCollection.add`` → ``{"id": …}``
 ``PATCH /_sandbox/contacts/ID``               ``{"name": …, "email": …, "phone": …, "active": …}``, any of
 ``DELETE /_sandbox/contacts/ID``
 ``POST /_sandbox/families``                   as ``ContactCollection.add_family`` → the three ids
-``POST, PATCH, DELETE /_sandbox/products…``   likewise: ``name``, ``price``
+``POST, PATCH, DELETE /_sandbox/products…``   the same for products: ``name``, ``price``
 ``POST /_sandbox/SYSTEM/faults``              the fields of ``Fault``; ``DELETE``: remove all
 ``POST /_sandbox/SYSTEM/latency``             ``{"seconds": 0.05}``
-``POST /_sandbox/SYSTEM/hold``                holds requests: the fields of ``Fault`` that say which
-``POST /_sandbox/SYSTEM/release``             lets them go on
-``POST /_sandbox/SYSTEM/finish-late``         handles what is late now → ``{"finished": N}``
-``POST /_sandbox/salestrekker/broken-fields`` the fields of ``BrokenField``; ``DELETE``: mend all
+``POST /_sandbox/SYSTEM/hold``                holds requests, which the fields of ``Fault`` select
+``POST /_sandbox/SYSTEM/release``             continues the held requests
+``POST /_sandbox/SYSTEM/finish-late``         does the late work now → ``{"finished": N}``
+``POST /_sandbox/salestrekker/broken-fields`` the fields of ``BrokenField``; ``DELETE``: repair all
 ``POST /_sandbox/salestrekker/throttle``      the arguments of ``throttle``
 ``POST /_sandbox/trakor/behaviour``           the fields of ``Behaviour`` that change
 ``POST /_sandbox/trakor/firewall``            ``{"text": …, "answer": …}``; ``DELETE``: let all pass
@@ -24,9 +24,9 @@
 ``POST /_sandbox/salestrekker/VERB``          revoke-tokens, revoke-key, restore-key
 ============================================  ===========================================================
 
-``SYSTEM`` is ``salestrekker`` or ``trakor``. With ``?organization=NAME``, contacts, products, families,
-broken fields and Trakor's verbs are those of that organisation. A mistake is answered 400, an unknown id or
-path 404, each with ``{"error": …}``.
+``SYSTEM`` is ``salestrekker`` or ``trakor``. ``?organization=NAME`` applies a request to that organisation:
+contacts, products, families, broken fields and Trakor's verbs. A mistake is answered with 400, and an unknown
+id or path with 404, each with ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Control:
     """Answers the control requests.
 
     Args:
-        salestrekker: The one system.
-        trakor: The other.
+        salestrekker: The simulated Salestrekker.
+        trakor: The simulated Trakor.
     """
 
     def __init__(self, salestrekker: SimulatedSalestrekker, trakor: SimulatedTrakor) -> None:
@@ -184,7 +184,7 @@ class Control:
 
 
 def _sources(salestrekker: SimulatedSalestrekker) -> dict[str, Any]:
-    """How many records Salestrekker has, in the organisation with data and in each."""
+    """Count Salestrekker's records, in the organisation with data and in each."""
     counts = {
         world.home.name: {"contacts": len(world.contacts), "products": len(world.products)}
         for world in salestrekker.worlds.values()
@@ -193,7 +193,7 @@ def _sources(salestrekker: SimulatedSalestrekker) -> dict[str, Any]:
 
 
 def _destinations(trakor: SimulatedTrakor, *, names: bool) -> dict[str, Any]:
-    """How many records Trakor has, in its first organisation and in each, and what was sent twice."""
+    """Count Trakor's records, in its first organisation and in each, and the overlapping requests."""
     tenants = {name: _tenant(tenant, names=names) for name, tenant in trakor.tenants.items()}
     return {**tenants[HOME], "organizations": tenants, "overlaps": trakor.overlaps.summary()}
 
@@ -217,7 +217,7 @@ def _break(method: str, world: World, content: dict[str, Any]) -> Reply:
 
 
 def _plain(content: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a fault from JSON, which has neither conditions nor events."""
+    """Return the fields of a fault from JSON, which can have neither conditions nor events."""
     unknown = {"where", "gate", "before"} & content.keys()
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))}: only in the process itself")

@@ -1,9 +1,9 @@
-"""Seeded data: any number of contacts and loan products, each made from its index when it is asked for.
+"""Generates seeded data: any number of contacts and loan products, each from its index and on request.
 
-Nothing is kept, so a million contacts take no memory; the same seed and index give the same record. The
-oddities of real data stand at fixed places in every hundred contacts and every twenty products, so that a
-small sandbox has them all and a test can name the one it means. They are the tables ``CONTACT_ODDITIES``
-and ``PRODUCT_ODDITIES`` in ``oddities.py``; docs/sandbox.md lists them for users.
+Nothing is stored, so a million contacts take no memory. The same seed and index give the same record. The
+oddities of real data are at fixed places in every hundred contacts and every twenty products. So even a small
+sandbox has all of them, and a test can name the place. ``oddities.py`` has the tables ``CONTACT_ODDITIES``
+and ``PRODUCT_ODDITIES``; docs/sandbox.md lists the oddities for users.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import Any, TypeAlias
 from bridge.sandbox import names
 
 Row: TypeAlias = dict[str, Any]
-"""One object as GraphQL gives it: field name of the schema -> value."""
+"""One object as GraphQL returns it: field name of the schema -> value."""
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 _MASK = 2**48 - 1
 _ODD = 0x5DEECE66D
 _INVERSE = pow(_ODD, -1, 2**48)
-_STEP = 100_003  # a prime: walks through all combinations of names before one comes again
+_STEP = 100_003  # a prime, so that all combinations of names come before one is repeated
 
 
 def digest(seed: int, kind: str, index: int) -> bytes:
-    """32 bytes that look random and are the same for the same arguments."""
+    """Return 32 bytes that look random, and are the same for the same arguments."""
     return hashlib.blake2b(f"{seed}:{kind}:{index}".encode(), digest_size=32).digest()
 
 
 class Numbering:
-    """Ids that look like UUIDs and can be read back: no map from a million ids to their indexes.
+    """Makes ids that look like UUIDs and contain their index, so that no map of a million ids is needed.
 
     Args:
-        seed: Of the data set.
-        kind: Which sort of record; each has ids of its own.
+        seed: The seed of the data set.
+        kind: The kind of record. Each kind has other ids.
     """
 
     def __init__(self, seed: int, kind: str) -> None:
@@ -43,13 +43,13 @@ class Numbering:
         self.kind = kind
 
     def id_of(self, index: int) -> str:
-        """The id of the record with this index."""
+        """Return the id of the record with this index."""
         text = digest(self.seed, self.kind, index).hex()
         low = (index * _ODD + self.seed) & _MASK
         return f"{text[:8]}-{text[8:12]}-4{text[12:15]}-a{text[15:18]}-{low:012x}"
 
     def index_of(self, identity: str) -> int | None:
-        """The index of the record with this id; None for an id that was not made here."""
+        """Return the index of the record with this id; None if this numbering did not make the id."""
         try:
             low = int(identity[24:], 16)
         except ValueError:
@@ -59,23 +59,23 @@ class Numbering:
 
 
 def plain_letters(text: str) -> str:
-    """Lower-case ASCII letters only, as used in an e-mail address."""
+    """Return only lower-case ASCII letters, as used in an e-mail address."""
     folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return "".join(letter for letter in folded if letter.isalnum())
 
 
 def landline(number: int) -> str:
-    """One of 80,000 fictitious Australian landlines."""
+    """Return one of 80,000 fictitious Australian landlines."""
     area = names.AREA_CODES[number % 4]
     start = names.LANDLINE_STARTS[number // 4 % 2]
     return f"({area}) {start} {number // 8 % 10_000:04d}"
 
 
 class People:
-    """Makes plain contacts: each with a name, an e-mail address and a telephone number of its own.
+    """Makes ordinary contacts. Each has another name, e-mail address and telephone number.
 
     Args:
-        seed: Of the data set.
+        seed: The seed of the data set.
     """
 
     def __init__(self, seed: int) -> None:
@@ -85,7 +85,7 @@ class People:
         self._families = [start + end for start in names.FAMILY_STARTS for end in names.FAMILY_ENDS]
 
     def name(self, index: int) -> tuple[str, str]:
-        """First and family name: no two indexes share both (beyond 400,000 families are doubled)."""
+        """Return first and family name. No two indexes share both; from 400,000 on, families are doubled."""
         firsts, families = len(names.FIRST_NAMES), len(self._families)
         turn, place = divmod(index, firsts * families)
         place = (place * _STEP + self.numbering.seed * 7919) % (firsts * families)
@@ -93,7 +93,7 @@ class People:
         return first, f"{family}-{self._families[turn]}" if turn else family
 
     def base(self, index: int) -> Row:
-        """What persons and companies have in common."""
+        """Return the fields that persons and companies have in common."""
         random = digest(self.numbering.seed, "contact", index)
         return {
             "id": self.numbering.id_of(index),
@@ -106,7 +106,7 @@ class People:
         }
 
     def person(self, index: int) -> Row:
-        """An ordinary person."""
+        """Return an ordinary person."""
         first, family = self.name(index)
         random = digest(self.numbering.seed, "person", index)
         row = self.base(index)
@@ -118,7 +118,7 @@ class People:
         return row
 
     def company(self, index: int) -> Row:
-        """An ordinary company."""
+        """Return an ordinary company."""
         first, family = self.name(index)
         random = digest(self.numbering.seed, "company", index)
         name = f"{first} {family} {names.COMPANY_ENDS[random[0] % len(names.COMPANY_ENDS)]}"
@@ -186,23 +186,23 @@ def _employment(random: bytes) -> Row:
 
 
 class Loans:
-    """Makes plain home-loan products: no two share lender and name.
+    """Makes ordinary home-loan products. No two share both lender and name.
 
     Args:
-        seed: Of the data set.
+        seed: The seed of the data set.
     """
 
     def __init__(self, seed: int) -> None:
         self.numbering = Numbering(seed, "product")
 
     def lender(self, index: int) -> Row:
-        """One of the lenders, as a product lists it."""
+        """Return one of the lenders, as a product lists it."""
         name, abbreviation = names.LENDERS[index % len(names.LENDERS)]
         identity = Numbering(self.numbering.seed, "lender").id_of(index % len(names.LENDERS))
         return {"id": identity, "name": name, "abbr": abbreviation, "turnaround": 1 + index % 9}
 
     def product(self, index: int) -> Row:
-        """An ordinary product with an application fee."""
+        """Return an ordinary product with an application fee."""
         family, rate = divmod(index // len(names.LENDERS), len(names.RATES))
         edition, series = divmod(family, len(names.SERIES))
         name = f"{names.SERIES[series]} {names.RATES[rate]}" + (f" {edition + 1}" if edition else "")
@@ -221,7 +221,7 @@ class Loans:
 
 
 def fee(kind: str, value: float | None) -> Row:
-    """One fee of a product, named as lenders name them."""
+    """Return one fee of a product, with a name as lenders use it."""
     return {"type": kind, "name": f"{kind.capitalize()} fee", "description": None, "value": value}
 
 

@@ -1,4 +1,4 @@
-"""Executes GraphQL: a text is parsed, validated and compiled once, then answered the faster of two ways."""
+"""Executes GraphQL: parses, validates and compiles each text once, and answers with the faster method."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["ApiShape", "Engine", "QueryPlan", "shipped_sdl"]
 
 @dataclass(frozen=True, slots=True)
 class ApiShape:
-    """A schema and what answers its root fields: another vendor release, or another way of paging.
+    """A schema with the resolvers of its root fields, such as another vendor release or paging style.
 
     Attributes:
         sdl: The schema in the definition language.
@@ -49,13 +49,13 @@ class ApiShape:
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """A query text, understood.
+    """A parsed query text.
 
     Attributes:
-        document: None if it could not be parsed.
+        document: The parsed text; None if it could not be parsed.
         operation: The operation to be executed; None if there is none.
-        fields: The names of its root fields, each once, in order.
-        errors: Why it is refused; empty if it is not.
+        fields: The names of the root fields, each once, in order.
+        errors: Why the query is refused; empty if it is valid.
         steps: The compiled operation; None if only graphql-core can answer it.
     """
 
@@ -81,7 +81,7 @@ class Engine:
         self.plan = lru_cache(maxsize=256)(self._plan)
 
     def _plan(self, text: str, operation_name: str | None, *, introspection: bool = True) -> QueryPlan:
-        """Parse, validate and compile a text (kept: asked again, the same text costs nothing)."""
+        """Parse, validate and compile a text. ``plan`` caches the result."""
         try:
             document = parse(text)
         except GraphQLError as error:
@@ -105,16 +105,16 @@ class Engine:
         """Answer a plan that has no errors.
 
         Args:
-            plan: What to execute.
-            context: Handed to the resolvers.
-            variables: As they came with the request.
-            exact: Leave everything to graphql-core.
+            plan: The plan.
+            context: Passed to the resolvers.
+            variables: The variables from the request.
+            exact: Whether graphql-core must execute everything.
         """
         if plan.steps is not None and plan.operation is not None and not exact:
             try:
                 return {"data": run(self.schema, plan.operation, plan.steps, context, variables)}
             except (Unusual, GraphQLError):
-                pass  # graphql-core knows how such an answer looks
+                pass  # graphql-core makes such an answer
         return self._execute_exactly(plan, context, variables)
 
     def _execute_exactly(self, plan: QueryPlan, context: object, variables: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _resolve_with(field: GraphQLField, resolver: Resolver) -> None:
 
 
 def _root_fields(operation: OperationDefinitionNode | None) -> tuple[str, ...]:
-    """Names at the top of the operation; what a fragment there brings counts as one field ``…``."""
+    """Return the names at the top of the operation. A fragment there counts as one field ``…``."""
     if operation is None:
         return ()
     nodes = operation.selection_set.selections

@@ -1,15 +1,15 @@
-"""Scripted faults: what goes wrong, with which requests, and how often, while the sandbox runs.
+"""Scripted faults: what goes wrong, with which requests, and how often.
 
 ::
 
     trakor.faults.add(Fault(status=503, headers={"Retry-After": "2"}, times=3))     # the next three
     trakor.faults.add(Fault(status=500, name="Ada Ashby", times=None))              # a poison record
-    trakor.faults.add(Fault(reset=True, commit=True))                               # taken, answer lost
+    trakor.faults.add(Fault(reset=True, commit=True))                               # stored, answer lost
     trakor.faults.add(Fault(status=502, body="<html>Bad gateway</html>", every=4, times=None))
     trakor.faults.add(Fault(gate=event))                                            # held until event.set()
     trakor.faults.add(Fault(reset=True, late=True, late_after=4, times=12))         # cut, and stored later
 
-Of several faults that match a request, the one added first is applied, and only that.
+If several faults match a request, only the one that was added first is applied.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        kind: Only requests of this kind (``Exchange.kind``); empty: any.
-        name: Only requests with this name (``Exchange.name``); None: any.
-        where: Only requests for which this is true.
-        times: How many requests it strikes; None: until it is removed.
-        every: With 3 it strikes every third of the requests that match.
+        kind: Affects only requests of this kind (``Exchange.kind``); empty means any.
+        name: Affects only requests with this name (``Exchange.name``); None means any.
+        where: Affects only requests for which this returns true.
+        times: How many requests the fault affects; None means until it is removed.
+        every: With 3, the fault affects every third matching request.
         delay: Seconds to wait before anything happens.
-        gate: Wait, before anything happens, until this event is set.
-        status: Answer with this status, and ``headers`` and ``body``, instead of what is due.
-        headers: Of that answer, ``Retry-After`` or ``Location`` for example.
-        body: Of that answer: a text is sent as it is (as HTML where it begins with ``<``), anything else
-            as JSON.
+        gate: An event to wait for before anything happens.
+        status: The status of the answer that replaces the real one, with ``headers`` and ``body``.
+        headers: The headers of that answer, such as ``Retry-After`` or ``Location``.
+        body: The body of that answer. A text is sent unchanged, as HTML if it begins with ``<``. Anything
+            else is sent as JSON.
         reset: Cut the connection instead of answering.
-        commit: Handle the request all the same before the answer is replaced or cut.
-        late: Handle the request all the same, but after the answer was replaced or cut. A Trakor that
-            looks up and then inserts has looked up before.
-        late_after: How many seconds later; None: when the system's ``late.finish_all()`` is called.
+        commit: Still handle the request, before the answer is replaced or cut.
+        late: Still handle the request, but after the answer was replaced or cut. A Trakor that looks up and
+            then inserts does the look-up first, when the request arrives.
+        late_after: How many seconds later; None means when the system's ``late.finish_all()`` is called.
         between: Delay and gate come between Trakor's look-up and its insert, not before both.
-        before: Is called right before the request is handled: what happens over there meanwhile.
+        before: Called right before the request is handled, to change something meanwhile.
         stall: Seconds to wait in the middle of the answer's body.
     """
 
@@ -79,16 +79,16 @@ class Fault:
             raise ValueError("a fault needs a status, reset, delay, gate, stall or before: it does nothing")
         if (self.commit or self.late) and not self.replaces:
             raise ValueError(
-                "commit or late goes with a status or reset: without, every request is handled anyway"
+                "commit or late needs a status or reset: otherwise every request is handled anyway"
             )
         if self.late_after is not None and not self.late:
-            raise ValueError("late_after goes with late")
+            raise ValueError("late_after needs late")
         if self.commit and self.late:
-            raise ValueError("commit and late: a request is handled once")
+            raise ValueError("give commit or late, not both: a request is handled once")
 
     @property
     def replaces(self) -> bool:
-        """Whether the answer that is due is replaced or cut."""
+        """Whether the real answer is replaced or cut."""
         return self.reset or self.status is not None
 
     @property
@@ -98,7 +98,7 @@ class Fault:
 
     @property
     def content(self) -> bytes:
-        """The body as it is sent."""
+        """The body in bytes."""
         if self.body is None:
             return b""
         return self.body.encode() if isinstance(self.body, str) else orjson.dumps(self.body)
@@ -110,7 +110,7 @@ class Fault:
         return "text/html; charset=utf-8" if is_html else "application/json"
 
     def matches(self, exchange: Exchange) -> bool:
-        """Whether the request is of the sort that this fault is for."""
+        """Whether the fault's conditions match the request."""
         return (
             self.kind in ("", exchange.kind)
             and self.name in (None, exchange.name)
@@ -127,12 +127,12 @@ class Fault:
 
 @dataclass(slots=True)
 class ArmedFault:
-    """A fault that was added, and what became of it.
+    """A fault that was added, with its counters.
 
     Attributes:
-        fault: What was added.
-        matched: How many requests were of its sort.
-        hits: How many it struck.
+        fault: The fault.
+        matched: How many requests matched.
+        hits: How many requests the fault affected.
     """
 
     fault: Fault
@@ -141,11 +141,11 @@ class ArmedFault:
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it was to."""
+        """Whether the fault has affected as many requests as it should."""
         return self.fault.times is not None and self.hits >= self.fault.times
 
     def strikes(self, exchange: Exchange) -> bool:
-        """Count a request, and say whether it is struck."""
+        """Count a request, and return whether the fault affects it."""
         if not self.fault.matches(exchange):
             return False
         self.matched += 1
@@ -164,25 +164,25 @@ class Faults:
         return len(self._armed)
 
     def add(self, fault: Fault) -> ArmedFault:
-        """Arm a fault; what is returned counts its hits and can be removed."""
+        """Arm a fault. The result counts its hits, and can be removed."""
         armed = ArmedFault(fault)
         self._armed.append(armed)
         return armed
 
     def remove(self, armed: ArmedFault) -> None:
-        """Disarm a fault; one that is spent is gone already."""
+        """Disarm a fault. Nothing happens if it is gone already."""
         self._armed = [other for other in self._armed if other is not armed]
 
     def remove_held_by(self, gate: asyncio.Event) -> None:
-        """Disarm all that hold requests until this event."""
+        """Disarm all faults that hold requests until this event."""
         self._armed = [armed for armed in self._armed if armed.fault.gate is not gate]
 
     def clear(self) -> None:
-        """Disarm all."""
+        """Disarm all faults."""
         self._armed.clear()
 
     def pick(self, exchange: Exchange) -> Fault | None:
-        """The fault that strikes this request, if any."""
+        """Return the fault that affects this request, if any."""
         for armed in self._armed:
             if armed.strikes(exchange):
                 if armed.spent:
@@ -192,11 +192,11 @@ class Faults:
 
 
 def throttled(retry_after: float, *, times: int | None = 1, kind: str = "", code: str = "THROTTLED") -> Fault:
-    """A throttle that answers 200 with a GraphQL error, which says how long to wait.
+    """Return a fault that answers 200 with a GraphQL error, which says how long to wait.
 
     Args:
         retry_after: Seconds, as ``retryAfter`` in the error's extensions.
-        times: How many requests it strikes; None: until it is removed.
+        times: How many requests the fault affects; None means until it is removed.
         kind: See ``Fault``.
         code: ``extensions.code`` of the error.
     """

@@ -1,4 +1,4 @@
-"""A firewall in front of Trakor that blocks a request for a text in its body, and lets all others pass.
+"""A firewall in front of Trakor, which blocks requests because of a text in their bodies.
 
 ::
 
@@ -20,7 +20,7 @@ __all__ = ["Blocked", "Firewall", "Rule"]
 
 
 class Blocked(StrEnum):
-    """What a blocked request is answered with."""
+    """How a blocked request is answered."""
 
     FORBIDDEN = "forbidden"  # 403 and an HTML page
     PAGE = "page"  # 200 and an HTML page
@@ -33,11 +33,11 @@ _STATUSES = {Blocked.FORBIDDEN: 403, Blocked.PAGE: 200, Blocked.NOT_FOUND: 404, 
 
 @dataclass(slots=True)
 class Rule:
-    """One text that is blocked.
+    """One blocked text.
 
     Attributes:
-        text: Blocks a body that has it in any of its values, in upper or lower case.
-        answer: What the request is answered with.
+        text: A body is blocked if any of its values contains this, in upper or lower case.
+        answer: How a blocked request is answered.
         hits: How many requests were blocked.
     """
 
@@ -56,7 +56,7 @@ class Firewall:
         return len(self._rules)
 
     def block(self, text: str, answer: Blocked | str = Blocked.FORBIDDEN) -> Rule:
-        """Block a text from now on; what is returned counts the hits.
+        """Block a text from now on. The result counts the hits.
 
         Raises:
             ValueError: The text is empty, or there is no such answer.
@@ -72,7 +72,7 @@ class Firewall:
         self._rules.clear()
 
     def refusal(self, content: object) -> Reply | None:
-        """The answer to a request with this body; None for one that passes."""
+        """Return the answer to a request with this body; None if the request passes."""
         if not self._rules:
             return None
         texts = [text.casefold() for text in _texts(content)]
@@ -89,7 +89,7 @@ def _answer(answer: Blocked) -> Reply:
 
 
 def _texts(content: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    """All texts in a JSON value."""
+    """Yield all texts in a JSON value."""
     if isinstance(content, str):
         yield content
     elif isinstance(content, dict | list):

@@ -1,11 +1,10 @@
-"""Words that the sandbox's people, companies and loan products are made of. All are invented.
+"""Words for the names of the sandbox's people, companies and loan products. All are invented.
 
-Every combination is made by ``data.py``; nothing here depends on anything else. Telephone numbers are
-those that the Australian regulator (ACMA, "Phone numbers for use in TV shows, films and creative works")
-keeps free for fiction; e-mail domains are those that RFC 2606 reserves.
+``data.py`` combines them. The Australian regulator sets the telephone numbers aside for fiction (ACMA, "Phone
+numbers for use in TV shows, films and creative works"). RFC 2606 reserves the e-mail domains.
 """
 
-# ruff: noqa: SIM905 - words in a text are easier to read and to add to than a list of quoted ones
+# ruff: noqa: SIM905 - a text of words is easier to read and to extend than a list of quoted words
 
 from __future__ import annotations
 

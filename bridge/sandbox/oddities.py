@@ -1,7 +1,7 @@
-"""What real data has: oddities at fixed places in every hundred contacts and every twenty products.
+"""Oddities of real data, at fixed places in every hundred contacts and every twenty products.
 
-``contact 142`` is index 142, so place 42: the Unicode twin of contact 141. Each function turns an ordinary
-record into the odd one; the two tables at the end say which place has which.
+``contact 142`` has index 142, so place 42: the Unicode twin of contact 141. Each function makes an odd record
+from an ordinary one. The two tables at the end assign the functions to places.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ ProductOddity: TypeAlias = "Callable[[Loans, int], Row]"
 
 
 def contact(people: People, index: int) -> Row:
-    """The contact with this index, ordinary or odd."""
+    """Return the contact with this index, ordinary or odd."""
     return CONTACT_ODDITIES.get(index % 100, People.person)(people, index)
 
 
 def product(loans: Loans, index: int) -> Row:
-    """The product with this index, ordinary or odd."""
+    """Return the product with this index, ordinary or odd."""
     return PRODUCT_ODDITIES.get(index % 20, Loans.product)(loans, index)
 
 
@@ -59,7 +59,7 @@ def _decorate_name(before: str, after: str) -> ContactOddity:
 
 
 def _namesake(back: int) -> ContactOddity:
-    """Another person with the same name, ``back`` places earlier, or right before it at the beginning."""
+    """Return a namesake of the contact ``back`` places earlier, or at the beginning of the one before."""
 
     def copy(people: People, index: int) -> Row:
         return _with_name(people, index, *people.name(index - back if index >= back else index - 1))
@@ -68,7 +68,7 @@ def _namesake(back: int) -> ContactOddity:
 
 
 def _shared_name(people: People, index: int) -> Row:
-    """A name that three people share: that of place 96 in the block with half the number."""
+    """Return a person with a name that three share: that of place 96 in the block with half the number."""
     return _with_name(people, index, *people.name(index // 100 // 2 * 100 + 96))
 
 
@@ -97,7 +97,7 @@ def _decomposed(people: People, index: int) -> Row:
 
 
 def _long(ending: str) -> ContactOddity:
-    """Over 255 characters; two such names in a block differ only in how they end."""
+    """Make a name of over 255 characters. Two such names in a block differ only at the end."""
 
     def lengthen(people: People, index: int) -> Row:
         first, family = people.name(index // 100 * 100 + 55)
@@ -107,7 +107,7 @@ def _long(ending: str) -> ContactOddity:
 
 
 def _long_in_units(people: People, index: int) -> Row:
-    """Under 255 characters and over 255 UTF-16 code units."""
+    """Make a name of under 255 characters and over 255 UTF-16 code units."""
     return _with_name(people, index, " ".join(people.name(index)), "🦘" * 130)
 
 
@@ -116,7 +116,7 @@ def _mononym(people: People, index: int) -> Row:
 
 
 def _right_to_left(people: People, index: int) -> Row:
-    """One word for each digit of the hundred's number, so that no two are the same."""
+    """Make a name with one word for each digit of the hundred's number, so that no two are the same."""
     first, *rest = (names.RIGHT_TO_LEFT_NAMES[int(digit)] for digit in f"{index // 100:02d}")
     return _with_name(people, index, first, " ".join(rest))
 
@@ -143,7 +143,7 @@ def _without_details(people: People, index: int) -> Row:
 
 
 def _company_without_details(people: People, index: int) -> Row:
-    """A company whose telephone and mail are unknown."""
+    """Make a company without telephone number and e-mail address."""
     row = people.company(index)
     row["company"]["contact"] = None
     return row

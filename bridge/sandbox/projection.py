@@ -1,14 +1,14 @@
-"""The fast path of the GraphQL server: a selection compiled to functions over plain dicts.
+"""The fast path of the GraphQL server: compiles a selection to functions over plain dicts.
 
-Resolving a page of 500 contacts field by field through graphql-core takes a second of CPU and more, so that a
-benchmark would measure the sandbox. A query that only selects data is compiled once; each record is then a
-few dict look-ups::
+graphql-core resolves a page of 500 contacts field by field, which takes more than a second of CPU. A
+benchmark would then measure the sandbox. Here a query that only selects data is compiled once. Each record
+then takes only a few dict look-ups::
 
     OperationNode --compile_operation--> (Step, …) --run--> {"data": …}
 
-Whatever is out of the ordinary is left to graphql-core: directives, introspection, mutations and abstract
-types raise ``Unusual`` when compiling; a null in a field that is never null raises it when running. So the
-result is what graphql-core would give, or nothing.
+graphql-core handles everything unusual. Directives, introspection, mutations and abstract types raise
+``Unusual`` during compilation. A null in a field that is never null raises it during execution. So the fast
+path gives the same result as graphql-core, or none.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["Resolver", "RootField", "Unusual", "compile_operation", "run"]
 
 Complete: TypeAlias = Callable[[Any], Any]
-"""Turns a resolved value into its part of the answer."""
+"""Converts a resolved value to its part of the answer."""
 
 Resolver: TypeAlias = "Callable[[Any, Mapping[str, Any]], Any]"
-"""Takes the caller's context and the arguments, gives the value of a root field."""
+"""Takes the caller's context and the arguments, and returns the value of a root field."""
 
 
 class Unusual(Exception):  # noqa: N818 - not an error: the slow path takes over
@@ -91,7 +91,7 @@ class _Compiler:
     def _group_fields(
         self, parent: GraphQLObjectType, selections: Iterable[SelectionSetNode]
     ) -> dict[str, list[FieldNode]]:
-        """The fields that are selected, by the key they have in the answer; fragments laid open."""
+        """Group the selected fields by their key in the answer, with fragments resolved."""
         fields: dict[str, list[FieldNode]] = {}
         for selection_set in selections:
             for node in self._flatten(parent, selection_set):
@@ -153,7 +153,7 @@ def compile_operation(
     operation: OperationDefinitionNode,
     resolvers: Mapping[str, Resolver],
 ) -> tuple[RootField, ...] | None:
-    """Compile a valid operation; None if it is not of the ordinary kind."""
+    """Compile a valid operation; None if the operation is unusual."""
     try:
         return tuple(_Compiler(schema, document).steps(operation, resolvers))
     except Unusual:
@@ -170,8 +170,8 @@ def run(
     """Answer a compiled operation.
 
     Raises:
-        Unusual: The answer has an error or a null to report; ask graphql-core.
-        GraphQLError: Likewise.
+        Unusual: The answer has an error or a null that graphql-core must report.
+        GraphQLError: A resolver failed. graphql-core must report the error.
     """
     variables = get_variable_values(schema, operation.variable_definitions or (), inputs)
     if isinstance(variables, list):

@@ -1,4 +1,4 @@
-"""Salestrekker's GraphQL server, simulated: ``POST /graphql``.
+"""Simulates Salestrekker's GraphQL server: ``POST /graphql``.
 
 ::
 
@@ -40,17 +40,17 @@ FORTNIGHT = 14 * 24 * 3600
 
 
 class Visitor(NamedTuple):
-    """Who sent a request: which organisation's data is seen, and whether by API key."""
+    """Who sent a request: the organisation whose data they see, and whether they used an API key."""
 
     organization: str
     by_key: bool
 
 
 class TokenIssuer:
-    """Gives out tokens, and knows them again.
+    """Issues tokens, and recognises them.
 
     Args:
-        life: Seconds that a token is good for; may be changed at any time.
+        life: For how many seconds a token is valid. It can be changed at any time.
         user: The id of the log-in.
     """
 
@@ -64,7 +64,7 @@ class TokenIssuer:
         return len(self._given)
 
     def issue(self, visitor: Visitor) -> str:
-        """A new token."""
+        """Return a new token."""
         now = int(time.time())
         claims = {
             "id": self._user,
@@ -81,12 +81,12 @@ class TokenIssuer:
         return token
 
     def visitor(self, token: str) -> Visitor | None:
-        """Who was given this token; None if it is unknown, revoked or over."""
+        """Return who got this token; None if it is unknown, revoked or expired."""
         visitor, ends = self._given.get(token, (None, 0.0))
         return visitor if time.time() < ends else None
 
     def revoke(self) -> None:
-        """Make all tokens worthless."""
+        """Make all tokens invalid."""
         self._given.clear()
 
 
@@ -96,7 +96,7 @@ UNAUTHENTICATED = "UNAUTHENTICATED"
 
 
 class AuthErrorStyle(StrEnum):
-    """How a bad token or log-in is answered; what the real system does is not public."""
+    """How a bad token or log-in is answered. The vendor has not published what the real system does."""
 
     HTTP = "http"  # status 401, and errors in the body
     CODE = "code"  # status 200, errors with extensions.code UNAUTHENTICATED
@@ -104,7 +104,7 @@ class AuthErrorStyle(StrEnum):
 
 
 class SandboxCredentials(NamedTuple):
-    """What ``authenticate`` takes: the key, or e-mail and password."""
+    """The credentials for ``authenticate``: the key, or e-mail and password."""
 
     api_key: str
     email: str
@@ -112,7 +112,7 @@ class SandboxCredentials(NamedTuple):
 
 
 class RequestContext(NamedTuple):
-    """The context of one operation: the server, who asks, and the data that they see."""
+    """The context of one operation: the server, the visitor, and the data that the visitor sees."""
 
     server: SimulatedSalestrekker
     visitor: Visitor | None
@@ -123,14 +123,14 @@ class SimulatedSalestrekker(SimulatedSystem):
     """The Salestrekker server.
 
     Args:
-        world: The data of the organisation that has data.
-        credentials: What is good for logging in.
+        world: The data of the main organisation.
+        credentials: The valid credentials.
         engine: Answers queries over one schema.
-        latency: Seconds that each request takes at least.
-        token_life: Seconds.
+        latency: How many seconds each request takes at least.
+        token_life: For how many seconds a token is valid.
         auth_error_style: How a bad token or log-in is answered.
-        introspection: Whether the schema may be asked for; may be changed at any time.
-        others: The data of other organisations of the log-in; those left out are empty.
+        introspection: Whether introspection is allowed. It can be changed at any time.
+        others: The data of other organisations of the log-in. Organisations that are left out are empty.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class SimulatedSalestrekker(SimulatedSystem):
                 self.worlds[organization.id] = world.elsewhere(place)
 
     def world_of(self, organization: str = "") -> World:
-        """The data of an organisation, by its name or id; of the one with data unless one is named.
+        """Return the data of an organisation, by its name or id. Without one, return that of the main one.
 
         Raises:
             KeyError: The log-in does not belong to such an organisation.
@@ -172,11 +172,11 @@ class SimulatedSalestrekker(SimulatedSystem):
         raise KeyError(f"organisation {organization}")
 
     def throttle(self, retry_after: float, *, times: int | None = 1, kind: str = "") -> ArmedFault:
-        """Answer the next requests 200 with a GraphQL error that says how long to wait; see ``throttled``."""
+        """Answer the next requests with a GraphQL error that says how long to wait; see ``throttled``."""
         return self.faults.add(throttled(retry_after, times=times, kind=kind))
 
     def revoke_tokens(self) -> None:
-        """Refuse every token given out so far, as if revoked or expired."""
+        """Refuse every token issued so far, as if it was revoked or had expired."""
         self.tokens.revoke()
 
     def revoke_key(self) -> None:
@@ -185,14 +185,14 @@ class SimulatedSalestrekker(SimulatedSystem):
         self.tokens.revoke()
 
     def restore_key(self) -> None:
-        """Let the API key be good again."""
+        """Make the API key valid again."""
         self.revoked = False
 
     def log_in(self, arguments: Mapping[str, Any]) -> str:
-        """A token for an API key, or for e-mail and password.
+        """Return a token for an API key, or for e-mail and password.
 
         Raises:
-            GraphQLError: They are not good.
+            GraphQLError: The credentials are not valid.
         """
         by_key = arguments.get("apiKey") is not None
         given = (arguments.get("apiKey"), arguments.get("email"), arguments.get("password"))
@@ -203,12 +203,12 @@ class SimulatedSalestrekker(SimulatedSystem):
         return self.tokens.issue(Visitor(self.world.organizations[0].id, by_key))
 
     def unauthenticated(self, message: str) -> GraphQLError:
-        """The error for a bad token or log-in."""
+        """Return the error for a bad token or log-in."""
         plain = self.auth_error_style is AuthErrorStyle.MESSAGE
         return GraphQLError(message, extensions=None if plain else {"code": UNAUTHENTICATED})
 
     def identify(self, request: web.BaseRequest, raw: bytes) -> Call:
-        """Which root fields are asked for, under which operation name."""
+        """Find out a request's root fields and operation name."""
         if request.path != PATH:
             return Call("other", "", None, refusal=_refusal(404, "Not found"))
         if request.method != "POST":

@@ -1,4 +1,4 @@
-"""Both simulated systems on loopback, in one process: a product for trying out, and the tests' double.
+"""Runs both simulated systems on loopback, in one process, for users who try the bridge and for tests.
 
 ::
 
@@ -8,7 +8,7 @@
         ...                                          # sandbox.salestrekker_url, sandbox.trakor_url
         await sandbox.trakor.wait_for(lambda: len(sandbox.trakor.parties) >= 5)
 
-It shares no code with the clients: a double that shares code with what it checks proves nothing.
+The sandbox shares no code with the clients. A simulation that shares code with what it tests proves nothing.
 """
 
 from __future__ import annotations
@@ -41,43 +41,43 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Sandbox", "configuration", "serve"]
 
-SHUTDOWN_SECONDS = 0.1  # a stalled or gated answer is not worth more when everything ends
+SHUTDOWN_SECONDS = 0.1  # no stalled or held answer is worth a longer wait at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How the sandbox is to be.
+    """The options of a sandbox.
 
     Attributes:
-        contacts: How many seeded contacts; there is one deal (ticket) for each.
-        products: How many seeded products.
-        seed: Makes the data; the same seed gives the same records and ids.
-        salestrekker_port: 0: the operating system chooses.
-        trakor_port: Likewise.
-        control_port: Likewise.
-        latency: Seconds that each request takes at least, in both systems.
-        token_life: Seconds that a Salestrekker token is good for.
+        contacts: How many seeded contacts there are, each with one deal (ticket).
+        products: How many seeded products there are.
+        seed: The seed of the data. The same seed gives the same records and ids.
+        salestrekker_port: The port of Salestrekker; 0 means that the operating system chooses one.
+        trakor_port: The port of Trakor, or 0.
+        control_port: The port of the control address, or 0.
+        latency: How many seconds each request takes at least, in both systems.
+        token_life: For how many seconds a Salestrekker token is valid.
         auth_error_style: How Salestrekker answers a bad token or log-in.
-        introspection: Whether Salestrekker's schema may be asked for.
+        introspection: Whether Salestrekker allows introspection.
         shape: Which schema Salestrekker has.
         first_page: The number of the first page, 0 or 1, in the shape ``page``.
-        before_first: What is answered there for page 0, where the first is 1.
-        max_page: Salestrekker gives no more records at once, whatever is asked for; None: no bound.
-        organizations: Those that the log-in belongs to; it begins in the first.
-        home: Which of them has the data.
-        contacts_elsewhere: How many seeded contacts each of the others has; they are other people.
-        products_elsewhere: How many seeded products each of the others has.
-        matching: Which names Trakor takes for the same.
-        existing_status: 200 or 201: how Trakor answers a name that exists.
+        before_first: How page 0 is answered there, if the first page is 1.
+        max_page: How many records Salestrekker returns at once, at most; None means any number.
+        organizations: The organisations of the log-in, which begins in the first.
+        home: The position of the organisation with the data.
+        contacts_elsewhere: How many seeded contacts each other organisation has. They are other people.
+        products_elsewhere: How many seeded products each other organisation has.
+        matching: Which names are the same in Trakor.
+        existing_status: The status, 200 or 201, if a name exists in Trakor.
         lookup: How Trakor finds out whether a name exists.
-        trims: Trakor trims names before it compares and stores them.
-        limit: Trakor takes no more records than this; None: any number.
-        limit_status: 400 or 403: how Trakor refuses a record beyond that.
-        html_for_unknown: Trakor answers an unknown path with 200 and an HTML page.
-        api_key: Salestrekker's; a fresh one unless given.
-        email: Of Salestrekker's log-in.
-        password: Likewise; a fresh one unless given.
-        trakor_key: Trakor's; a fresh one unless given.
+        trims: Whether Trakor trims names before it compares and stores them.
+        limit: How many records Trakor takes; None means any number.
+        limit_status: The status, 400 or 403, of a record beyond that limit.
+        html_for_unknown: Whether Trakor answers an unknown path with 200 and an HTML page.
+        api_key: Salestrekker's key; by default a new one.
+        email: The e-mail address of Salestrekker's log-in.
+        password: The password of Salestrekker's log-in; by default a new one.
+        trakor_key: Trakor's key; by default a new one.
     """
 
     contacts: int = 1000
@@ -112,10 +112,10 @@ class Options:
 
 
 class Sandbox:
-    """Both systems, running between ``async with`` and its end.
+    """Both systems, which run inside ``async with``.
 
     Args:
-        options: How it is to be.
+        options: The options.
 
     Attributes:
         salestrekker: The GraphQL server: its faults, traffic, tokens and world.
@@ -139,12 +139,12 @@ class Sandbox:
 
     @property
     def contacts(self) -> ContactCollection:
-        """Salestrekker's contacts, to be read and changed."""
+        """Salestrekker's contacts, which can be read and changed."""
         return self.salestrekker.world.contacts
 
     @property
     def products(self) -> ProductCollection:
-        """Salestrekker's products, to be read and changed."""
+        """Salestrekker's products, which can be read and changed."""
         return self.salestrekker.world.products
 
     @property
@@ -159,7 +159,7 @@ class Sandbox:
 
     @property
     def control_url(self) -> str:
-        """Where a running sandbox is changed (``control.py``)."""
+        """The address for changing a running sandbox (``control.py``)."""
         return f"{self._origin('control')}/_sandbox"
 
     async def __aenter__(self) -> Self:
@@ -187,7 +187,7 @@ class Sandbox:
 
 
 def configuration(sandbox: Sandbox) -> str:
-    """The configuration (TOML) with which the bridge talks to a running sandbox."""
+    """Return the configuration (TOML) that connects the bridge to a running sandbox."""
     return f"""\
 [salestrekker]
 url = "{sandbox.salestrekker_url}"
@@ -203,9 +203,9 @@ async def serve(options: Options, announce: Callable[[str], None]) -> None:
     """Run a sandbox until SIGINT or SIGTERM.
 
     Args:
-        options: How it is to be.
-        announce: Is given the configuration to use, once both systems answer. It is TOML; the address for
-            changing things while it runs stands in a comment.
+        options: The options.
+        announce: Called with the configuration to use, after both systems have started. The configuration
+            is TOML, with the control address in a comment.
 
     Raises:
         UserError: A port is taken.
@@ -229,7 +229,7 @@ def _behaviour(options: Options) -> Behaviour:
 
 @cache
 def _engine(kind: ShapeKind, paged: Paged) -> Engine:
-    """Return the one engine of a schema: it holds no data, and keeps the queries that it has compiled."""
+    """Return the one engine of a schema. It has no data, and caches compiled queries."""
     return Engine(shape_of(kind, paged))
 
 
@@ -255,7 +255,7 @@ async def _listen(
     host: str,
     port: int,
 ) -> int:
-    """Serve until the stack is closed; returns the port."""
+    """Serve until the stack is closed, and return the port."""
     runner = web.ServerRunner(
         web.Server(handler, access_log=None),  # the log costs a third of the speed
         shutdown_timeout=SHUTDOWN_SECONDS,

@@ -1,6 +1,6 @@
-"""What a simulated system has seen: counters, recent exchanges, overlapping requests, and waiting for them.
+"""Counts and stores a simulated system's requests, and lets tests wait for them.
 
-A test never sleeps: ``wait_for`` checks its condition whenever a request arrives, is answered, or is handled
+A test never sleeps. ``wait_for`` checks its condition whenever a request arrives, is answered, or is handled
 after its connection was cut.
 """
 
@@ -28,14 +28,14 @@ class Exchange:
     """One request and how it was answered.
 
     Attributes:
-        at: When it arrived, in seconds of the monotonic clock.
-        kind: What was asked for: ``parties``, ``contacts``, ``authenticate``, …
+        at: When the request arrived, in seconds of the monotonic clock.
+        kind: The endpoint or the root fields: ``parties``, ``contacts``, ``authenticate``, …
         name: The ``name`` in a body for Trakor; the operation's name in one for Salestrekker.
         content: The decoded body; None if it was not JSON.
-        in_flight: How many requests were being handled, this one included.
-        credential: The key or token that came with it; empty if none did.
-        status: The HTTP status; 0 for a connection cut; None while it is being handled.
-        seconds: How long it took.
+        in_flight: How many requests were being handled, with this one.
+        credential: The key or token in the request; empty if there was none.
+        status: The HTTP status; 0 if the connection was cut; None while the request is being handled.
+        seconds: How long the request took.
     """
 
     at: float
@@ -49,10 +49,10 @@ class Exchange:
 
 
 class Traffic:
-    """Counts and remembers the requests of one system.
+    """Counts and stores the requests of one system.
 
     Args:
-        keep: How many of the latest exchanges are remembered.
+        keep: How many of the latest exchanges are stored.
     """
 
     def __init__(self, keep: int = 10_000) -> None:
@@ -65,7 +65,7 @@ class Traffic:
 
     @property
     def total(self) -> int:
-        """How many requests have arrived."""
+        """The number of requests that have arrived."""
         return self.kinds.total()
 
     def begin(self, kind: str, name: str, content: object, credential: str = "") -> Exchange:
@@ -87,7 +87,7 @@ class Traffic:
         self.notify()
 
     def of(self, kind: str) -> list[Exchange]:
-        """The remembered exchanges of one kind, oldest first."""
+        """Return the stored exchanges of one kind, oldest first."""
         return [exchange for exchange in self.exchanges if exchange.kind == kind]
 
     def clear(self) -> None:
@@ -98,10 +98,10 @@ class Traffic:
         self.max_in_flight = self.in_flight
 
     async def wait_for(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - as asyncio's own
-        """Wait until the condition holds, looking at each request's arrival and answer.
+        """Wait until the condition holds. It is checked whenever a request arrives or is answered.
 
         Raises:
-            TimeoutError: It did not within ``timeout`` seconds; says what was seen until then.
+            TimeoutError: It did not hold within ``timeout`` seconds. The message has the counters.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -111,7 +111,7 @@ class Traffic:
             raise TimeoutError(f"not within {timeout} s; seen so far: {self.summary()}") from None
 
     def notify(self) -> None:
-        """Let all who wait look at their conditions again."""
+        """Let everybody who waits check their conditions."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
@@ -134,12 +134,12 @@ class Traffic:
 
 
 class Sent(NamedTuple):
-    """A name that is sent to one organisation, in the loosest form that Trakor may compare names by.
+    """A name that is sent to one organisation, in the loosest form in which Trakor may compare names.
 
     Attributes:
-        organization: Its name.
+        organization: The organisation's name.
         kind: ``parties`` or ``products``.
-        name: In lower case, spaces collapsed.
+        name: The name in lower case, with single spaces.
     """
 
     organization: str
@@ -148,16 +148,16 @@ class Sent(NamedTuple):
 
     @classmethod
     def of(cls, organization: str, kind: str, name: str) -> Sent:
-        """The form in which a name is counted."""
+        """Return the form in which a name is counted."""
         return cls(organization, kind, " ".join(unicodedata.normalize("NFC", name).casefold().split()))
 
 
 class Overlaps:
-    """Counts the requests that came while another one for the same name was at work.
+    """Counts requests that arrived while another one for the same name was not done.
 
     Attributes:
         requests: Requests that arrived while another one was being handled, by name.
-        late: Requests that arrived while the work of a cut connection was still to be done, by name.
+        late: Requests that arrived while late work of a cut connection was not done yet, by name.
     """
 
     def __init__(self) -> None:
@@ -170,8 +170,8 @@ class Overlaps:
         """Count a request while it is being handled.
 
         Args:
-            sent: Its name.
-            late: The names whose work goes on after their connection was cut.
+            sent: The request's name.
+            late: The names with late work, after their connection was cut.
         """
         self.requests.update([sent] if self._in_flight[sent] else [])
         self.late.update([sent] if sent in late else [])

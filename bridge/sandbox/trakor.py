@@ -1,9 +1,8 @@
-"""Trakor's public API, simulated to the letter of its one public page.
+"""Simulates Trakor's public API exactly as its one public page describes it.
 
-``POST /api/public/v1/products`` and ``/parties``: create by name, or give back what
-exists and change nothing.
-The order of the checks is: path and method, firewall, key (401), frozen organisation (403), body (400).
-What the page leaves open can be chosen, and changed while it runs: ``SimulatedTrakor.behave``.
+``POST /api/public/v1/products`` and ``/parties`` create a record by name, or return the existing one
+unchanged. The order of the checks is: path and method, firewall, key (401), frozen organisation (403), body
+(400). Behaviour that the page leaves open can be chosen, and changed at any time: ``SimulatedTrakor.behave``.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ __all__ = ["HOME", "SimulatedTrakor"]
 BASE_PATH = "/api/public/v1"
 MAX_UNITS = 255
 HOME = "Sandbox Finance"
-"""The name of the organisation that is there from the beginning."""
+"""The name of the first organisation."""
 
 SEVERAL_ROWS = "JSON object requested, multiple (or no) rows returned"
-"""What a look-up says that finds several rows where it expects one at most."""
+"""The message of a look-up that expects one row at most, and finds several."""
 
 
 class _NewRecord(NamedTuple):
-    """What is to be stored."""
+    """A record to be stored."""
 
     name: str
     text: str
@@ -52,16 +51,16 @@ class SimulatedTrakor(SimulatedSystem):
     """The Trakor server.
 
     Args:
-        api_key: The key of the organisation that is there from the beginning.
-        seed: Makes the ids.
-        latency: Seconds that each request takes at least.
-        behaviour: What the page leaves open.
+        api_key: The first organisation's key.
+        seed: The seed of the ids.
+        latency: How many seconds each request takes at least.
+        behaviour: The behaviour that the page leaves open.
 
     Attributes:
-        behaviour: As it is now; see ``behave``.
+        behaviour: The current behaviour; see ``behave``.
         tenants: All organisations, by name.
-        firewall: What is blocked before it reaches the application.
-        overlaps: Which names were sent while another request for them was at work.
+        firewall: The firewall in front of the application.
+        overlaps: The names that were sent while another request for them was not done.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class SimulatedTrakor(SimulatedSystem):
 
     @api_key.setter
     def api_key(self, api_key: str) -> None:
-        """Give the first organisation this key in place of all it had."""
+        """Replace all keys of the first organisation by this one."""
         self._register_key(self._home, api_key)
         for key in self._home.keys:
             del self._by_key[key]
@@ -105,20 +104,20 @@ class SimulatedTrakor(SimulatedSystem):
         return self._home.products
 
     def behave(self, **changes: Any) -> None:  # noqa: ANN401 - the fields of Behaviour
-        """Behave in another way from now on: the fields of ``Behaviour`` that change."""
+        """Change the behaviour: the given fields of ``Behaviour``."""
         self.behaviour = replace(self.behaviour, **changes)
         for tenant in self.tenants.values():
             tenant.match(self.behaviour.matching)
 
     def add_organization(self, name: str, api_key: str = "") -> Tenant:
-        """Add an organisation with a key, parties and products of its own.
+        """Add an organisation with its own key, parties and products.
 
         Args:
-            name: What it is called here.
-            api_key: Its key; a fresh one unless given.
+            name: The organisation's name in the sandbox.
+            api_key: The organisation's key; by default a new one.
 
         Raises:
-            ValueError: There is such an organisation, or another one has that key.
+            ValueError: The name or the key belongs to another organisation.
         """
         if name in self.tenants:
             raise ValueError(f"there is an organisation {name} already")
@@ -129,11 +128,11 @@ class SimulatedTrakor(SimulatedSystem):
         return tenant
 
     def add_key(self, organization: str = HOME, api_key: str = "") -> str:
-        """Give an organisation one more key, and return it.
+        """Give an organisation another key, and return the key.
 
         Raises:
             KeyError: There is no such organisation.
-            ValueError: There is such a key.
+            ValueError: The key exists already.
         """
         tenant, key = self.tenant(organization), api_key or _fresh_key()
         self._register_key(tenant, key)
@@ -141,10 +140,10 @@ class SimulatedTrakor(SimulatedSystem):
         return key
 
     def tenant(self, organization: str = HOME) -> Tenant:
-        """An organisation.
+        """Return an organisation.
 
         Raises:
-            KeyError: There is no such one.
+            KeyError: There is no such organisation.
         """
         if organization not in self.tenants:
             raise KeyError(f"organisation {organization}")
@@ -155,7 +154,7 @@ class SimulatedTrakor(SimulatedSystem):
         self.tenant(organization).frozen = True
 
     def unfreeze(self, organization: str = HOME) -> None:
-        """Thaw it again."""
+        """Unfreeze an organisation."""
         self.tenant(organization).frozen = False
 
     def revoke_key(self, organization: str = HOME) -> None:
@@ -163,22 +162,22 @@ class SimulatedTrakor(SimulatedSystem):
         self.tenant(organization).revoked = True
 
     def restore_key(self, organization: str = HOME) -> None:
-        """Let the keys be good again."""
+        """Make an organisation's keys valid again."""
         self.tenant(organization).revoked = False
 
     def empty(self, organization: str = HOME) -> None:
-        """Take all parties and products of an organisation away."""
+        """Remove all parties and products of an organisation."""
         self.tenant(organization).empty()
 
     def senders(self, kind: str = "parties") -> dict[str, Counter[str]]:
-        """Of each name in the remembered requests, the organisations whose keys it was sent with."""
+        """Return the organisations whose keys sent each name, from the stored requests."""
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for exchange in self.traffic.of(kind):
             found[exchange.name][self._organization(exchange.credential)] += 1
         return dict(found)
 
     def identify(self, request: web.BaseRequest, raw: bytes) -> Call:
-        """Which endpoint is called, with which name and key."""
+        """Find out a request's endpoint, name and key."""
         kind = request.path.removeprefix(f"{BASE_PATH}/")
         content = decoded(raw)
         name = content.get("name") if isinstance(content, dict) else None
@@ -191,19 +190,19 @@ class SimulatedTrakor(SimulatedSystem):
         return Call(kind, name if isinstance(name, str) else "", content, key, refusal)
 
     def watching(self, call: Call) -> AbstractContextManager[None]:
-        """Count the requests that come while another one for the same name is at work."""
+        """Count the requests that arrive while another one for the same name is not done."""
         if not call.name or call.kind not in _CHECKS:
             return nullcontext()
         return self.overlaps.during(self._sent(call), [self._sent(late) for late in self.late.calls()])
 
     def begin(self, call: Call) -> Finish:
-        """Look the name up, if look-up and insert are two steps; the second one is given back."""
+        """If look-up and insert are two steps, look the name up, and return the second step."""
         if call.refusal or self.behaviour.lookup is Lookup.UNIQUE:
             return super().begin(call)
         return self._look_up(call)
 
     def answer(self, call: Call) -> Reply:
-        """Check key, organisation and body, in this order, then create or find."""
+        """Check key, organisation and body, in this order. Then create or find the record."""
         return self._look_up(call)()
 
     def _look_up(self, call: Call) -> Finish:
@@ -218,7 +217,7 @@ class SimulatedTrakor(SimulatedSystem):
         return partial(self._finish, tenant, call.kind, record, found)
 
     def _finish(self, tenant: Tenant, kind: str, record: _NewRecord, found: list[Entry]) -> Reply:
-        """What follows from a look-up: the record that exists, an insert, or an error."""
+        """Answer after a look-up: with the existing record, a new one, or an error."""
         behaviour = self.behaviour
         if len(found) > 1 and behaviour.lookup is Lookup.FAILS:
             return _error(500, SEVERAL_ROWS)
@@ -264,7 +263,7 @@ def _answer(entry: Entry, *, created: bool) -> dict[str, Any]:
 
 
 def _find_refusal(tenant: Tenant, call: Call) -> tuple[int, str] | None:
-    """Status and message where an organisation does not take what is sent with its key."""
+    """Return status and message if an organisation refuses a request with its key."""
     if tenant.frozen:
         return 403, "Organisation is frozen"
     if not isinstance(call.content, dict):
@@ -278,7 +277,7 @@ def _error(status: int, message: str, **headers: str) -> Reply:
 
 
 def _schema_error(content: dict[str, Any], checks: dict[str, Callable[[Any], str]]) -> str:
-    """The first thing that the schema does not allow; empty if all is well. Unknown fields are."""
+    """Return the first error of a body; empty if it is valid. Unknown fields are allowed."""
     if "name" not in content:
         return "name: Required"
     errors = (

@@ -1,4 +1,4 @@
-"""What a simulated Trakor organisation stores, and how it compares names and behaves as configured."""
+"""Stores the records of a simulated Trakor organisation, and compares names as configured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Behaviour", "Entry", "Lookup", "Matching", "RecordStore", "Tenant"]
 
 
 class Matching(StrEnum):
-    """Which names Trakor takes for the same; its page does not say."""
+    """Which names are the same in Trakor. Its page does not say."""
 
     EXACT = "exact"
     TRIMMED = "trimmed"
@@ -23,14 +23,14 @@ class Matching(StrEnum):
 
 
 class Entry(NamedTuple):
-    """A party or a product as Trakor keeps it.
+    """A party or product as Trakor stores it.
 
     Attributes:
-        id: Looks like a UUID.
-        name: As it was first sent.
-        text: The ``contact_info`` of a party, the ``description`` of a product.
-        price: Of a product; 0 if none was sent.
-        sku: Of a product; empty for a party.
+        id: An id that looks like a UUID.
+        name: The name as it was first sent.
+        text: The ``contact_info`` of a party, or the ``description`` of a product.
+        price: The price of a product; 0 if none was sent.
+        sku: The SKU of a product; empty for a party.
     """
 
     id: str
@@ -44,9 +44,9 @@ class RecordStore:
     """The parties, or the products, of one organisation.
 
     Args:
-        seed: Makes the ids.
+        seed: The seed of the ids.
         matching: Which names are the same.
-        sku: Prefix of the article number; empty for none.
+        sku: The prefix of the SKUs; empty if the records have none.
     """
 
     def __init__(self, seed: int, matching: Matching, sku: str = "") -> None:
@@ -66,23 +66,23 @@ class RecordStore:
         return self._found[self._key(name)][0]
 
     def entries(self) -> list[Entry]:
-        """All of them, oldest first."""
+        """Return all entries, oldest first."""
         return list(self._all)
 
     def names(self) -> list[str]:
-        """Their names, oldest first."""
+        """Return the names of all entries, oldest first."""
         return [entry.name for entry in self._all]
 
     def find(self, name: str) -> list[Entry]:
-        """All entries of that name, oldest first."""
+        """Return all entries with that name, oldest first."""
         return list(self._found.get(self._key(name), ()))
 
     def twins(self) -> dict[str, int]:
-        """The names that several entries have, with the number of those entries."""
+        """Return the names that several entries have, with the number of those entries."""
         return {same[0].name: len(same) for same in self._found.values() if len(same) > 1}
 
     def insert(self, name: str, text: str = "", price: float = 0) -> Entry:
-        """Create an entry, whether or not there is one of that name."""
+        """Create an entry, even if another one has that name."""
         sku = f"{self._sku}-{len(self._all) + 1:05d}" if self._sku else ""
         identity = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         entry = Entry(identity, name, text, price, sku)
@@ -90,28 +90,28 @@ class RecordStore:
         return entry
 
     def put(self, name: str, text: str = "", price: float = 0) -> tuple[Entry, bool]:
-        """Create an entry, or give back the one of that name unchanged; says whether it was created."""
+        """Create an entry, or find the one with that name. Return the entry, and whether it is new."""
         found = self._found.get(self._key(name))
         return (found[0], False) if found else (self.insert(name, text, price), True)
 
     def change(self, changed: Entry) -> None:
-        """Somebody corrects an entry by hand: its name, its text or its price. Unknown ids are left alone."""
+        """Change an entry as by hand: its name, text or price. Unknown ids are ignored."""
         self._rebuild([changed if entry.id == changed.id else entry for entry in self._all])
 
     def remove(self, identity: str) -> None:
-        """Somebody deletes an entry by hand."""
+        """Delete an entry as by hand."""
         self._rebuild([entry for entry in self._all if entry.id != identity])
 
     def match(self, matching: Matching) -> None:
-        """Compare names in another way from now on."""
+        """Change how names are compared."""
         self._key = _name_key(matching)
         self._rebuild(self.entries())
 
     def rename(self, name: str, new: str) -> None:
-        """Somebody renames an entry by hand: it keeps its id and all else.
+        """Rename an entry as by hand. Only its name changes.
 
         Raises:
-            KeyError: There is none of that name.
+            KeyError: No entry has that name.
         """
         renamed = self[name]
         entries = self.entries()
@@ -120,7 +120,7 @@ class RecordStore:
             self._add(entry._replace(name=new) if entry is renamed else entry)
 
     def clear(self) -> None:
-        """Empty it."""
+        """Remove all entries."""
         self._all.clear()
         self._found.clear()
 
@@ -152,20 +152,21 @@ class Lookup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How Trakor behaves until it is changed; see ``Trakor.behave``.
+    """How Trakor behaves; see ``SimulatedTrakor.behave``.
 
     Attributes:
-        lookup: How it finds out whether a name exists. Unless it is ``unique``, the name is looked up when
-            the request arrives, and the record is inserted after the latency.
+        lookup: How Trakor finds out whether a name exists. Unless this is ``unique``, the name is looked up
+            when the request arrives, and the record is inserted after the latency.
         matching: Which names are the same.
-        trims: Names are trimmed before they are compared and stored; the answer has the trimmed name.
-        existing_status: 200 or 201: how a name that exists is answered.
-        limit: An organisation takes no more than this many parties and products together; None: any number.
-        limit_status: How a new record is refused that goes beyond it: 400 or 403.
-        html_for_unknown: An unknown path is answered with status 200 and an HTML page, not with 404.
+        trims: Whether names are trimmed before they are compared and stored. If so, the answer has the
+            trimmed name.
+        existing_status: The status, 200 or 201, if the name exists.
+        limit: How many parties and products together an organisation takes; None means any number.
+        limit_status: The status, 400 or 403, of a new record beyond that limit.
+        html_for_unknown: Whether an unknown path is answered with 200 and an HTML page, not with 404.
 
     Raises:
-        ValueError: A value is not one of those.
+        ValueError: A value is not allowed.
     """
 
     lookup: Lookup = Lookup.UNIQUE
@@ -177,7 +178,7 @@ class Behaviour:
     html_for_unknown: bool = False
 
     def __post_init__(self) -> None:
-        # From JSON they come as plain texts.
+        # Values from JSON are plain texts.
         object.__setattr__(self, "lookup", Lookup(self.lookup))
         object.__setattr__(self, "matching", Matching(self.matching))
         if self.existing_status not in (200, 201):
@@ -190,15 +191,15 @@ class Tenant:
     """One organisation of Trakor.
 
     Args:
-        name: What the sandbox calls it.
-        api_key: Its first key.
-        seed: Makes the ids.
+        name: The organisation's name in the sandbox.
+        api_key: The organisation's first key.
+        seed: The seed of the ids.
         matching: Which names are the same.
 
     Attributes:
-        keys: All keys that are its own; ``api_key`` is the first.
-        frozen: Every request is answered 403.
-        revoked: All its keys are revoked: every request is answered 401.
+        keys: All keys of the organisation. ``api_key`` is the first.
+        frozen: Whether every request is answered with 403.
+        revoked: Whether all keys are revoked, so that every request is answered with 401.
     """
 
     def __init__(self, name: str, api_key: str, seed: int, matching: Matching) -> None:
@@ -211,20 +212,20 @@ class Tenant:
 
     @property
     def size(self) -> int:
-        """How many parties and products it has."""
+        """The number of parties and products together."""
         return len(self.parties) + len(self.products)
 
     @property
     def api_key(self) -> str:
-        """Its first key."""
+        """The first key."""
         return self.keys[0]
 
     def match(self, matching: Matching) -> None:
-        """Compare names in another way from now on."""
+        """Change how names are compared."""
         self.parties.match(matching)
         self.products.match(matching)
 
     def empty(self) -> None:
-        """Take all parties and products away."""
+        """Remove all parties and products."""
         self.parties.clear()
         self.products.clear()

@@ -1,4 +1,4 @@
-"""The data of one Salestrekker organisation, and which of its fields are broken."""
+"""The data of one simulated Salestrekker organisation, and its broken fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["BrokenField", "SimulatedOrganization", "World"]
 
 SEED_DISTANCE = 1_000_003
-"""Between the seeds of two organisations."""
+"""The difference between the seeds of two organisations."""
 
 STAGES = ("New lead", "Appointment", "Lodged", "Approved", "Settled")
 
@@ -34,13 +34,12 @@ class BrokenField:
     """A field that is answered with an error instead of its value.
 
     Attributes:
-        stream: ``contacts`` or ``products``.
-        path: From the record downwards, with dots: ``person.contact.email``. Empty: the record itself.
-        id: Only of this record; empty: of all.
-        code: ``extensions.code`` of the error, ``FORBIDDEN`` for example; empty: none.
-        message: The error's message.
-        only_by_id: Only where the record is asked for by its id; lists have it as it should be.
-        times: How many records it strikes; None: all, until it is mended.
+        stream: ``contacts`` or ``products``. path: The path from the record, with dots:
+        ``person.contact.email``. Empty means the record itself. id: The id of the record; empty means all
+        records. code: ``extensions.code`` of the error, such as ``FORBIDDEN``; empty means none. message: The
+        error's message. only_by_id: Whether the field is broken only if the record is read by its id. Lists
+        then have the value. times: How many records are affected; None means all, until the field is
+        repaired.
     """
 
     stream: str
@@ -55,18 +54,18 @@ class BrokenField:
         if self.times is not None and self.times < 1:
             raise ValueError("times is at least 1")
         if self.stream not in ("contacts", "products"):
-            raise ValueError(f"there are contacts and products; no {self.stream}")
+            raise ValueError(f"stream is contacts or products, not {self.stream}")
 
     def error(self) -> GraphQLError:
-        """The error that takes the place of the value."""
+        """Return the error that replaces the value."""
         return GraphQLError(self.message, extensions={"code": self.code} if self.code else None)
 
     def concerns(self, stream: str, *, by_id: bool) -> bool:
-        """Whether it may be seen in such an answer."""
+        """Whether the field is broken in answers of this kind."""
         return self.stream == stream and (by_id or not self.only_by_id)
 
     def apply(self, row: Row) -> Row | GraphQLError:
-        """The record with the error in the field's place: graphql-core reports it with its path."""
+        """Return the record with the error in the field's place. graphql-core reports it with its path."""
         changed: Row | GraphQLError = (
             _with_errors(row, self.path.split("."), self.error()) if self.path else self.error()
         )
@@ -77,11 +76,11 @@ class World:
     """The data of one organisation.
 
     Args:
-        contacts: How many.
-        products: How many.
-        seed: Makes them.
-        organizations: Names of those that the log-in belongs to, the one logged in to first.
-        home: Whose data this is.
+        contacts: The number of contacts.
+        products: The number of products.
+        seed: The seed of the data.
+        organizations: The names of the log-in's organisations. A log-in begins in the first.
+        home: The position of the organisation with this data.
     """
 
     def __init__(
@@ -107,12 +106,12 @@ class World:
         self._hits: Counter[BrokenField] = Counter()
 
     def elsewhere(self, place: int, contacts: int = 0, products: int = 0) -> World:
-        """The data of another organisation that the same log-in belongs to: other people, other ids.
+        """Return the data of another organisation of the same log-in, with other people and other ids.
 
         Args:
-            place: Which one of ``organizations``.
-            contacts: How many.
-            products: How many.
+            place: The organisation's position in ``organizations``.
+            contacts: The number of contacts.
+            products: The number of products.
         """
         names = tuple(organization.name for organization in self.organizations)
         world = World(contacts, products, self.seed + SEED_DISTANCE * (place + 1), names, place)
@@ -125,12 +124,12 @@ class World:
         self.broken.append(broken)
 
     def fail_by_id(self, identity: str, stream: str = "contacts", times: int | None = None) -> BrokenField:
-        """Let the resolver fail when this record is asked for by its id; gives what ``mend_field`` takes.
+        """Make the resolver fail if this record is read by its id; see ``mend_field``.
 
         Args:
-            identity: Its id.
+            identity: The record's id.
             stream: ``contacts`` or ``products``.
-            times: How often; None: until it is mended.
+            times: How often the resolver fails; None means until the field is repaired.
         """
         code, message = "INTERNAL_SERVER_ERROR", "Something went wrong."
         broken = BrokenField(
@@ -140,17 +139,17 @@ class World:
         return broken
 
     def mend_field(self, broken: BrokenField) -> None:
-        """Answer one field as it should be."""
+        """Repair one field."""
         self.broken = [field for field in self.broken if field != broken]
         del self._hits[broken]
 
     def mend_fields(self) -> None:
-        """Answer all fields as they should be."""
+        """Repair all fields."""
         self.broken.clear()
         self._hits.clear()
 
     def shown(self, stream: str, rows: Iterable[Row], *, by_id: bool = False) -> list[Any]:
-        """The records as they are answered: as they are, or with what is broken in them."""
+        """Return the records as they are answered, with errors in broken fields."""
         broken = [field for field in self.broken if field.concerns(stream, by_id=by_id)]
         return [self._with_errors(row, broken) for row in rows] if broken else list(rows)
 
@@ -164,7 +163,7 @@ class World:
         return row
 
     def _strikes(self, field: BrokenField) -> bool:
-        """Count one record that is struck; a field that has struck often enough is mended."""
+        """Whether a broken field affects a record now. After ``times`` records, the field is repaired."""
         if field.times is None or field not in self.broken:
             return field in self.broken
         self._hits[field] += 1
@@ -202,7 +201,7 @@ def _workflow(seed: int, index: int, name: str) -> Row:
 
 
 def _with_errors(row: Row, path: list[str], error: GraphQLError) -> Row:
-    """A copy with the error at the path; unchanged where the record has nothing there."""
+    """Return a copy with the error at the path; unchanged if the record has nothing there."""
     name, *rest = path
     if not rest:
         return row | {name: error}

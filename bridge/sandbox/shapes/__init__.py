@@ -1,4 +1,4 @@
-"""The schemas that the Salestrekker server can have: five shapes over the same data.
+"""The five schemas ("shapes") that the simulated Salestrekker can have, over the same data.
 
 ===========  =================================================================  ======================
 shape        contacts                                                           what has changed since
@@ -7,10 +7,10 @@ shape        contacts                                                           
 ``page``     ``contacts(page, pageSize)``: ``items`` and ``total``              ``modifiedSince: Int``
 ``relay``    ``contacts(first, after)``: ``edges``, ``nodes``, ``pageInfo``     ``updatedSince: DateTime``
 ``plain``    ``contacts``: the whole list                                       ``changedAfter: String``
-``renamed``  ``clients(skip, take)``: ``objects``, with names of its own
+``renamed``  ``clients(skip, take)``: ``objects``, with other names
 ===========  =================================================================  ======================
 
-Products likewise, without a time. A resolver gives plain dicts with the schema's field names.
+Products are the same, without a time. A resolver returns plain dicts with the schema's field names.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["BeforeFirst", "Paged", "ShapeKind", "offset_shape", "shape_of"]
 
 
 def shape_of(kind: ShapeKind, paged: Paged) -> ApiShape:
-    """A schema and its resolvers.
+    """Return a schema and its resolvers.
 
     Args:
-        kind: Which one.
-        paged: How its pages are; what does not apply to the kind is passed over.
+        kind: The kind of schema.
+        paged: The paging options. Those that do not apply to the kind are ignored.
     """
     match kind:
         case ShapeKind.OFFSET:

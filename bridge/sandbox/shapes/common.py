@@ -1,4 +1,4 @@
-"""What the shapes share: the fields that are the same in all, and how records are found and shown."""
+"""Code that all shapes share: the fields that are the same in all, and how records are found and shown."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["by_id", "one", "refuse_negative", "schema_without", "shape", "show",
 
 
 def shape(sdl: str, records: Mapping[str, Resolver]) -> ApiShape:
-    """A shape of a schema text, and of the resolvers for the fields that give contacts and products."""
+    """Return a shape from a schema text and the resolvers for contacts and products."""
     return ApiShape(sdl, {**_QUERIES, **records}, _MUTATIONS)
 
 
 def by_id() -> dict[str, Resolver]:
-    """The resolvers for one contact and one product, by the names of the reconstructed schema."""
+    """Return the resolvers for one contact and one product, with the names of the reconstructed schema."""
     return {
         "contact": lambda session, arguments: one(session, "contacts", arguments["id"]),
         "product": lambda session, arguments: one(session, "products", arguments["id"]),
@@ -37,18 +37,18 @@ def by_id() -> dict[str, Resolver]:
 
 
 def stream_of(session: RequestContext, stream: str) -> Collection:
-    """The visitor's contacts or products."""
+    """Return the visitor's contacts or products."""
     return session.world.contacts if stream == "contacts" else session.world.products
 
 
 def show(session: RequestContext, stream: str, indexes: Iterable[int]) -> list[Any]:
-    """The records with these indexes, with what is broken in them."""
+    """Return the records with these indexes, with errors in broken fields."""
     rows = stream_of(session, stream)
     return session.world.shown(stream, [rows.at(index) for index in indexes])
 
 
 def one(session: RequestContext, stream: str, identity: str) -> Any:  # noqa: ANN401 - a row, or an error in its place
-    """The record with this id, or None."""
+    """Return the record with this id, or None."""
     row = stream_of(session, stream).get(identity)
     return None if row is None else session.world.shown(stream, [row], by_id=True)[0]
 
@@ -57,7 +57,7 @@ def refuse_negative(**numbers: int) -> None:
     """Refuse negative numbers, as a database does.
 
     Raises:
-        GraphQLError: One is negative.
+        GraphQLError: A number is negative.
     """
     if any(number < 0 for number in numbers.values()):
         raise GraphQLError(
@@ -66,7 +66,7 @@ def refuse_negative(**numbers: int) -> None:
 
 
 def schema_without(fields: Names[str], types: Names[str] = ()) -> str:
-    """The reconstructed schema without some of the fields of ``Query``, and without some types."""
+    """Return the reconstructed schema without some of the fields of ``Query``, and without some types."""
     document = parse(shipped_sdl())
     definitions = [_without(node, fields) for node in document.definitions if _name(node) not in types]
     return print_ast(DocumentNode(definitions=tuple(definitions)))

@@ -1,4 +1,4 @@
-"""Which shapes there are, and what of their paging can be chosen."""
+"""The kinds of shapes, and the options of their paging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ShapeKind(StrEnum):
 
 
 class BeforeFirst(StrEnum):
-    """What a server that counts its pages from 1 answers for page 0."""
+    """How a server that numbers its pages from 1 answers a request for page 0."""
 
     REFUSED = "refused"  # an error that says why, BAD_USER_INPUT
     FAULT = "fault"  # an error that does not, INTERNAL_SERVER_ERROR: a database's negative offset
@@ -29,12 +29,12 @@ class BeforeFirst(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Paged:
-    """How the pages of a list are.
+    """The options of a list's pages.
 
     Attributes:
-        most: The server gives no more at once, however much is asked for; None: no bound.
+        most: How many records the server returns at once, at most; None means any number.
         first: The number of the first page, 0 or 1.
-        before_first: What it answers for a page before that.
+        before_first: How the server answers a request for a page before the first.
     """
 
     most: int | None = None
@@ -46,5 +46,5 @@ class Paged:
             raise ValueError("the first page is 0 or 1")
 
     def bounded(self, size: int) -> int:
-        """How many records a page of this size has."""
+        """Return how many records a page has if a request asks for this size."""
         return size if self.most is None else min(size, self.most)

@@ -1,4 +1,4 @@
-"""Four ways to give a list: by offset, by page number, by cursor, and whole."""
+"""Four paging styles: by offset, by page number, by cursor, and without paging."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["offset_shape", "page_shape", "plain_shape", "relay_shape"]
 
 LISTS = ("contacts", "products")
 PAGE_SIZE = 100
-"""Records of a page where the request does not say."""
+"""The number of records in a page if the request does not say."""
 
 PAGES = """
 extend type Query {
@@ -57,10 +57,10 @@ extend type Query { contacts(changedAfter: String): [Contact!]! products: [HomeL
 
 
 def offset_shape(most: int | None = None) -> ApiShape:
-    """The reconstructed schema: lists by ``limit`` and ``offset``.
+    """Return the reconstructed schema, with lists by ``limit`` and ``offset``.
 
     Args:
-        most: The server gives no more than this at once, however much is asked for; None: no bound.
+        most: How many records the server returns at once, at most; None means any number.
     """
 
     def page(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> list[Any]:
@@ -81,7 +81,7 @@ def offset_shape(most: int | None = None) -> ApiShape:
 
 
 def page_shape(paged: Paged) -> ApiShape:
-    """Lists by ``page`` and ``pageSize``: ``{ items page pageSize total }``."""
+    """Return a schema with lists by ``page`` and ``pageSize``: ``{ items page pageSize total }``."""
 
     def page(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> Row:
         number, asked = arguments.get("page"), arguments.get("pageSize")
@@ -105,7 +105,7 @@ def page_shape(paged: Paged) -> ApiShape:
 
 
 def relay_shape(most: int | None = None) -> ApiShape:
-    """Lists by ``first`` and ``after``, as https://relay.dev/graphql/connections.htm has them."""
+    """Return a schema with lists by ``first`` and ``after`` (https://relay.dev/graphql/connections.htm)."""
 
     def connection(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> Row:
         asked = arguments.get("first")
@@ -138,7 +138,7 @@ def relay_shape(most: int | None = None) -> ApiShape:
 
 
 def plain_shape() -> ApiShape:
-    """Lists whole, without paging."""
+    """Return a schema with lists without paging."""
 
     def whole(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> list[Any]:
         return show(session, stream, _changed(session, stream, arguments.get("changedAfter")))
@@ -154,7 +154,7 @@ def plain_shape() -> ApiShape:
 
 
 def _refused_before_first(place: int, paged: Paged) -> int:
-    """The page's place, from 0, if it is not to be answered with an error."""
+    """Return the page's position, from 0, unless a page before the first is answered with an error."""
     if place < 0 and paged.before_first is BeforeFirst.REFUSED:
         raise GraphQLError(f"page must be at least {paged.first}", extensions={"code": "BAD_USER_INPUT"})
     if place < 0 and paged.before_first is BeforeFirst.FAULT:
@@ -163,7 +163,7 @@ def _refused_before_first(place: int, paged: Paged) -> int:
 
 
 def _changed(session: RequestContext, stream: str, since: int | str | None) -> Sequence[int]:
-    """The indexes of the records changed since a time, in seconds since the epoch or as ISO 8601 text."""
+    """Return the indexes of records changed since a time (seconds since the epoch, or ISO 8601 text)."""
     rows = stream_of(session, stream)
     if since is None:
         return rows.order()

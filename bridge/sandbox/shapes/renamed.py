@@ -1,6 +1,7 @@
-"""A schema with names and a nesting of its own, over the same data.
+"""A schema with other names and another nesting, over the same data.
 
-It stands for an organisation whose schema differs from the reconstructed one in everything but its meaning.
+This is the schema of an imagined organisation. It differs from the reconstructed one in everything but its
+meaning.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ type Charge { kind: String label: String remarks: String amount: Float }
 
 
 def renamed_shape(most: int | None = None) -> ApiShape:
-    """Lists by ``skip`` and ``take``: ``clients { totalCount objects { clientId … } }``."""
+    """Return a schema with lists by ``skip`` and ``take``: ``clients { totalCount objects { … } }``."""
 
     def listed(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         skip, asked = arguments.get("skip") or 0, arguments.get("take")
@@ -78,7 +79,7 @@ def renamed_shape(most: int | None = None) -> ApiShape:
 
 
 def _object(source: Any, fields: Mapping[str, str]) -> Any:  # noqa: ANN401 - an object, null or an error
-    """An object's fields under other names; null and errors stay what they are."""
+    """Return an object's fields under other names. Null and errors stay unchanged."""
     if not isinstance(source, dict):
         return source
     return {new: source.get(old) for new, old in fields.items()}
@@ -121,7 +122,7 @@ CHARGE = {"kind": "type", "label": "name", "remarks": "description", "amount": "
 
 
 def _half(half: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above
-    """A person or a company: what describes it and how it is reached, in one object."""
+    """Return a person or company as one object with description and contact details."""
     if not isinstance(half, dict):
         return half
     information = half.get("information")
