@@ -62,7 +62,7 @@ class NaiveSync:
 
     @property
     def twins(self) -> int:
-        """How many names are two parties in the Trakor that looks up and then inserts."""
+        """The number of names with two parties in the Trakor that looks up and then inserts."""
         return len(self._hasty.parties.twins())
 
     def run(self, contacts: Iterable[Mapping[str, Any]], products: Iterable[Mapping[str, Any]]) -> None:

@@ -90,7 +90,7 @@ async def demonstrate(narrator: Narrator, *, keep: bool) -> None:
 
 
 def next_steps(kept: Path | None) -> tuple[str, ...]:
-    """Return the last lines: how to go on from here."""
+    """Return the last lines, which say what to do next."""
     if kept is None:
         return (
             "Nothing of this is left behind. To keep it, and try these commands on it:",
@@ -100,7 +100,7 @@ def next_steps(kept: Path | None) -> tuple[str, ...]:
         "Configuration and ledger are still there. To try these commands on them:",
         f"  cd {shlex.quote(str(kept))}",
         "  trakor-bridge status",
-        "Both systems have ended. To start them again, and let the daemon go on:",
+        "Both systems have ended. To start them and the daemon again:",
         *(f"  {line}" for line in RESTART_COMMANDS),
         "  trakor-bridge connections confirm default",
         "  trakor-bridge run",
@@ -308,7 +308,7 @@ class _Demonstration:
             (len(naive.vanished), "changes that never arrived, without any error"),
             (naive.twins, twins),
             (naive.failed, "requests since then that such a Trakor answered with an error"),
-            (naive.requests, f"requests, where the bridge sent {ours:,}"),
+            (naive.requests, f"requests; the bridge sent {ours:,}"),
         )
         self._narrator.table([(f"{number:,}", what) for number, what in results], numbers=True)
 

@@ -135,7 +135,7 @@ class Scenes:
         self._narrate(
             "frozen",
             f"Trakor is frozen: it refuses everything. {len(self._waiting)} contacts are new; their"
-            f" webhooks get 202 all the same, each within {_milliseconds(slowest)}.",
+            f" webhooks still get 202, each within {_milliseconds(slowest)}.",
             f"Sending pauses by itself. Trakor sees {_count(requests, 'request')}, the last of them a probe;"
             f" all {len(self._waiting)} wait.",
             State.PENDING,

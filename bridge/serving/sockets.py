@@ -37,7 +37,7 @@ LOG_INTERVAL: Final = 60.0
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _UNAVAILABLE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _REASONS: Final = {
-    errno.EACCES: "this user may not listen there: ports below 1024 need a right of their own",
+    errno.EACCES: "this user may not listen there: ports below 1024 need a special right",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
 }
 

@@ -338,7 +338,7 @@ def _without_slash(value: str) -> str:
 
 
 def _heartbeat_url(value: SecretStr) -> SecretStr:
-    """Check a heartbeat address. All of it is secret: whoever knows it can prevent the alarm."""
+    """Check a heartbeat address. All of it is secret: anybody who knows the address can prevent the alarm."""
     parts = _split_url(value.get_secret_value())
     if value and (parts is None or parts.scheme not in _PORTS):
         raise invalid_value(_NO_ADDRESS)

@@ -112,10 +112,10 @@ def load_plan(
 
 
 def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
-    """What is wrong where a list and its query by id do not read the same of a record; None if they do.
+    """Return an error if a list query and its query by id read different fields of a record; else None.
 
-    One mapper serves both, and its fingerprint is that of the list's query: a field that only one of them
-    reads would seem to change at the source whenever the other reads.
+    One mapper serves both queries. A field that only one query reads would seem to change in Salestrekker
+    each time that the other query reads the record.
     """
     of_list = record_fields(listing.document, listing.record_path)
     of_one = record_fields(one.document, one.record_path)
@@ -127,7 +127,7 @@ def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
             named = ", ".join(sorted(fields)[:NAMED]) + (" …" if len(fields) > NAMED else "")
             return QueryFileError(
                 f"{lacking}: does not read what {other} reads of a record: {named}",
-                advice="Let both select the same, best by a fragment that they share.",
+                advice="Select the same fields in both, preferably through a shared fragment.",
             )
     return None
 
