@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import tempfile
 from contextlib import closing, contextmanager
@@ -123,10 +124,14 @@ async def test_what_does_not_come_in_time_ends_it_with_what_was_waited_for(
         async def __aenter__(self) -> Self:
             await super().__aenter__()
             self.salestrekker.faults.add(Fault(kind="contact", status=503, times=None))
+            self.impatient = asyncio.create_task(self.wait_no_longer_once_asked())
             return self
 
+        async def wait_no_longer_once_asked(self) -> None:
+            await self.salestrekker.wait_for(lambda: self.salestrekker.traffic.of("contact"))
+            monkeypatch.setattr(daemon, "LONGEST", 0.5)
+
     monkeypatch.setattr(run, "Sandbox", Stuck)
-    monkeypatch.setattr(daemon, "LONGEST", 0.5)
     with pytest.raises(BridgeError, match="in vain until the renamed contact is held"):
         await demonstrate(Listener(), keep=True)
 
