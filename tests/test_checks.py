@@ -478,6 +478,21 @@ async def test_without_introspection_the_ways_to_ask_for_a_list_are_told(
         assert way in step.advice
 
 
+async def test_without_introspection_a_first_page_does_not_pass_for_the_whole_list(
+    start_sandbox: Start, tmp_path: Path
+) -> None:
+    """The server understands the query, and knows arguments that the query leaves out."""
+    sandbox = await start_sandbox(Options(contacts=10, products=5, introspection=False))
+    checked = configured(tmp_path, sandbox)
+    with_query(checked, "contacts.graphql", "(offset: $offset, limit: $limit)", "")
+    with_query(checked, "contacts.graphql", "($offset: Int = 0, $limit: Int = 100)", "")
+    bad = await checked.bad()
+    assert (
+        "the first 10 contacts were read, but the list has `limit`, `offset`" in bad["contacts.read"].detail
+    )
+    assert "no record is marked gone" in bad["contacts.read"].advice
+
+
 async def test_a_schema_that_fails_for_the_moment_is_not_taken_for_switched_off(
     checked: Checked, small: Sandbox
 ) -> None:

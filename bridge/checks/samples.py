@@ -13,15 +13,16 @@ from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused
 from bridge.records import Draft, Reason
 from bridge.salestrekker.graphql_errors import ErrorKind, dotted_path
+from bridge.salestrekker.list_query import Paging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from bridge.mapping import Mapper
     from bridge.records import Record, Stream, Unsendable
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.pages import Page
+    from bridge.salestrekker.pages import Doubt, Page
 
 __all__ = ["Sample", "mapped", "masked", "read_sample"]
 
@@ -78,12 +79,28 @@ async def read_sample(
         async with aclosing(pages) as walk:
             page = await anext(walk)
             found = tuple(page.records[:SIZE])
+            doubt = await _doubt(query, page, walk)
     except Refused as error:
         fields = await _closed_fields(query, client)
         return (_closed(name, fields) if fields else failed(name, error)), Sample()
     except BridgeError as error:
         return failed(name, error), Sample()
+    if doubt:
+        return _doubtful(name, stream, len(found), doubt), Sample(found)
     return _read(name, stream, page, query), Sample(found)
+
+
+async def _doubt(query: ListQuery, page: Page, walk: AsyncGenerator[Page]) -> Doubt | None:
+    """Why a list that is read in one request may not be whole. Other lists show it only at their end."""
+    if query.paging is not Paging.PLAIN:
+        return None
+    return (page if page.last else await anext(walk)).doubt
+
+
+def _doubtful(name: str, stream: Stream, read: int, doubt: Doubt) -> Check:
+    detail = f"the first {read} {stream} were read, but {doubt.reason}"
+    advice = f"{doubt.advice} Until then, no record is marked gone."
+    return Check(name, ok=not doubt.shown, detail=detail, advice=advice, caution=not doubt.shown)
 
 
 def _read(name: str, stream: Stream, page: Page, query: ListQuery) -> Check:

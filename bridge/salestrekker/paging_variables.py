@@ -131,6 +131,11 @@ TIME_TYPES: Final = frozenset(
 )
 """Types that take a time as ISO 8601 text in UTC."""
 
+NO_CURSOR_TYPES: Final = frozenset(
+    {"Boolean", "Float", "Date", "LocalDate", "DateTime", "Instant", "timestamptz"}
+)
+"""Types that no cursor has: ``after`` is also the beginning of a period."""
+
 DATE_TYPES: Final = frozenset({"Date", "LocalDate", "ISO8601Date", "AWSDate"})
 """Types that take a day."""
 
@@ -208,7 +213,8 @@ def role_of(name: str, kind: str = "") -> Role | None:
         kind: The name of its type. Empty: not known, so that only names with one meaning count.
     """
     plain = _plain(name)
-    return _ROLES.get(plain) or (_NUMBER_ROLES.get(plain) if kind in NUMBER_TYPES else None)
+    role = _ROLES.get(plain) or (_NUMBER_ROLES.get(plain) if kind in NUMBER_TYPES else None)
+    return None if role is Role.CURSOR and kind in NO_CURSOR_TYPES else role
 
 
 def argument_role(path: Sequence[str], kind: str = "") -> Role | None:

@@ -3,10 +3,10 @@
 ::
 
     QueryDocument ─┐
-                   ├─ validation ── what does not fit, guessed by similar_fields ─┐
-    LiveSchema ────┤                                                              ├─> QueryMismatch ─>
-    suggestions
-    (introspection)├─ list_validation ── how its list is found and paged ─────────┘
+                   ├─ validation ── what does not fit, guessed by similar_fields ──> suggestions
+    LiveSchema ────┤    ├─ list_validation, by_id_validation ── how a list is found and paged, and one record
+    (introspection)│    └─ union_validation ── whether each type of a record is selected
+                   ├─ entry_points ── all lists and records by id that the schema has
                    ├─ changes ── what has changed since the schema was saved
                    └─ record_shape ── what a record looks like, for the maps
 

@@ -13,113 +13,116 @@ The selection of a record stays as it is written. Only what surrounds it is writ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphql import (
-    GraphQLInputObjectType,
-    get_named_type,
-    get_nullable_type,
-    is_required_argument,
-    print_ast,
-)
+from graphql import get_nullable_type, print_ast
 
-from bridge.salestrekker.paging_variables import VARIABLE_NAMES, Role, role_of
-from bridge.salestrekker.record_path import WRAPPERS
+from bridge.salestrekker.list_info import Fact
+from bridge.salestrekker.list_query import Paging, parse_list_query
+from bridge.salestrekker.paging_variables import (
+    PAGING_ROLES,
+    VARIABLE_NAMES,
+    Role,
+    find_paging_variables,
+    role_of,
+)
+from bridge.salestrekker.schema.entry_points import find_schema_lists, is_mandatory
+from bridge.salestrekker.schema.schema_shapes import SchemaShapes
 from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, is_list, object_type, rate_object_field
+from bridge.salestrekker.whole_list import find_offers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from graphql import FieldNode, GraphQLArgument, GraphQLField, GraphQLInputField
+    from graphql import FieldNode, GraphQLSchema
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.record_path import RecordPath
+    from bridge.salestrekker.schema.entry_points import SchemaList
     from bridge.salestrekker.schema.similar_fields import ObjectType
 
-__all__ = ["SchemaList", "build_list_query", "find_list", "find_list_problem"]
-
-MOVERS: Final = (Role.CURSOR, Role.OFFSET, Role.PAGE)
-"""What moves through a list, the safest first: with a cursor, nothing is lost if records come and go
-meanwhile."""
+__all__ = ["build_list_query", "find_list", "find_list_problem", "indented"]
 
 DEFAULTS: Final = {Role.OFFSET: "0", Role.SIZE: "100"}
-DEEPEST: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaList:
-    """A list of the live schema.
-
-    Attributes:
-        root: The name of its root field.
-        definition: That field.
-        steps: Fields from there down to one record: ``("edges", "node")``; none for a plain list.
-        record: The type of a record.
-        paging: Role -> path to the argument with that role (two names inside an input object), and the
-            argument.
-    """
-
-    root: str
-    definition: GraphQLField
-    steps: tuple[str, ...]
-    record: ObjectType
-    paging: dict[Role, tuple[tuple[str, ...], GraphQLArgument | GraphQLInputField]]
-
-    @property
-    def paging_variable(self) -> Role | None:
-        """The argument that moves through the list; None if there is none."""
-        usable = [role for role in MOVERS if role in self.paging]
-        if Role.CURSOR in usable and not self.has_page_info:
-            usable.remove(Role.CURSOR)
-        return usable[0] if usable else None
-
-    @property
-    def has_page_info(self) -> bool:
-        """Whether the list says where it goes on (Relay's cursor connections)."""
-        outer = object_type(self.definition.type)
-        info = object_type(outer.fields["pageInfo"].type) if outer and "pageInfo" in outer.fields else None
-        return info is not None and {"hasNextPage", "endCursor"} <= info.fields.keys()
+SELECTED_IF_WHOLE: Final = (Fact.TOTAL, Fact.MORE, Fact.DONE, Fact.CURSOR, Fact.LAST_PAGE)
+"""What is selected of a list that is read in one request: each shows if a part is missing."""
 
 
 def find_list(
     query: ObjectType, record_path: RecordPath, wanted: Sequence[Sequence[str]]
 ) -> SchemaList | None:
-    """The list that a document asks for: the one with its name, else the most similar one.
+    """The list that a document asks for: the one at its place, else the most similar one.
 
     Args:
         query: The root type.
         record_path: The path to a record in the document.
         wanted: What the document reads of a record, as paths.
     """
-    name = record_path.steps[0].name.value
-    listings = [found for found in map(_listing, query.fields, query.fields.values()) if found]
-    exact = next((found for found in listings if found.root == name), None)
+    names = _names(record_path)
+    listings = find_schema_lists(query)
+    exact = [found for found in listings if found.path == names[: len(found.path)]]
     if exact:
-        return exact
-    rated = [(rate_object_field(name, found.root, found.record, wanted), found) for found in listings]
+        return max(exact, key=lambda found: len(found.path))
+    rated = [(_rate(names, found, wanted), found) for found in listings]
     score, best = max(rated, key=lambda pair: pair[0], default=(0.0, None))
     return best if score >= ROOT_LIKELY else None
 
 
-def find_list_problem(listing: SchemaList, record_path: RecordPath, document: QueryDocument) -> str:
-    """What keeps a document from finding or paging the list as the schema has it, or empty text."""
-    root = record_path.steps[0]
-    if root.name.value != listing.root:
-        return f"there is no list `{root.name.value}`; most like it is `{listing.root}`"
-    steps = tuple(step.name.value for step in record_path.steps[1:])
-    if not _leads(listing, steps):
-        to = " { ".join((listing.root, *listing.steps))
-        return f"its records are not at `{' { '.join((root.name.value, *steps))}`, but at `{to}`"
-    given = [argument.name.value for argument in root.arguments or ()]
+def _rate(names: Sequence[str], found: SchemaList, wanted: Sequence[Sequence[str]]) -> float:
+    """How likely a list is the one that a document asks for, by any name on its path."""
+    likely = max(rate_object_field(name, found.root, found.record, wanted) for name in names)
+    return likely - FARTHER_COSTS * len(found.path)
+
+
+FARTHER_COSTS: Final = 0.01
+"""Of two lists that are equally alike, the one nearer to the root wins."""
+
+
+def _names(record_path: RecordPath) -> tuple[str, ...]:
+    return tuple(step.name.value for step in record_path.steps)
+
+
+def find_list_problem(
+    listing: SchemaList, record_path: RecordPath, document: QueryDocument, schema: GraphQLSchema
+) -> str:
+    """What keeps a document from finding or paging the list as the schema has it, or empty text.
+
+    Args:
+        listing: The list in the schema.
+        record_path: The path to a record in the document.
+        document: The query.
+        schema: The schema.
+    """
+    names, depth = _names(record_path), len(listing.path)
+    if names[:depth] != listing.path:
+        return f"there is no list `{_dotted(names[:1])}`; most like it is `{_dotted(listing.path)}`"
+    if not _leads(listing, names[depth:]):
+        to = " { ".join((*listing.path, *listing.steps))
+        return f"its records are not at `{' { '.join(names)}`, but at `{to}`"
+    given = [argument.name.value for argument in record_path.steps[depth - 1].arguments or ()]
     unknown = [name for name in given if name not in listing.definition.args]
     if unknown:
         takes = ", ".join(listing.definition.args) or "none"
         return f"`{listing.root}` takes no argument `{unknown[0]}` (it takes {takes})"
-    declared = {role_of(name) for name in document.variables}
-    if listing.paging_variable and not declared & set(MOVERS):
+    declared = find_paging_variables(document, record_path.steps).by_role.keys()
+    if listing.paging_variable and declared.isdisjoint(PAGING_ROLES):
         return f"`{listing.root}` comes in pages ({', '.join(listing.definition.args)}): the query reads one"
-    return ""
+    return _unused_paging(listing, document, schema)
+
+
+def _unused_paging(listing: SchemaList, document: QueryDocument, schema: GraphQLSchema) -> str:
+    """What a list that is read in one request has for paging, and the query does not use."""
+    query = parse_list_query(document)
+    if query.paging is not Paging.PLAIN or schema.query_type is None:
+        return ""
+    offers = find_offers(query, schema.query_type.name, SchemaShapes(schema)) or ()
+    named = ", ".join(f"`{name}`" for name in offers)
+    unused = f"`{listing.root}` has {named}, which the query does not use: a part may be missing"
+    return unused if offers else ""
+
+
+def _dotted(path: Sequence[str]) -> str:
+    return ".".join(path)
 
 
 def build_list_query(
@@ -141,45 +144,22 @@ def build_list_query(
     if listing.paging_variable is None and Role.SIZE in used:
         used.remove(Role.SIZE)
     variables = ", ".join(_variable(listing, role) for role in used)
-    arguments = ", ".join([*_kept_arguments(listing, record_path.steps[0]), *_arguments(listing, used)])
+    kept = _kept_arguments(listing, _given_to(listing, record_path))
+    arguments = ", ".join([*kept, *_arguments(listing, used)])
     lines = _nested(listing, f"{listing.root}{f'({arguments})' if arguments else ''}", selection)
     name = f" {document.name}" if document.name else ""
     return "\n".join([f"query{name}{f'({variables})' if variables else ''} {{", *lines, "}"])
 
 
-def _listing(root: str, definition: GraphQLField) -> SchemaList | None:
-    found = _down(definition, ())
-    if found is None or not any("id" in name.lower() for name in found[1].fields):
-        return None
-    return SchemaList(root, definition, found[0], found[1], _paging(definition))
-
-
-def _down(definition: GraphQLField, steps: tuple[str, ...]) -> tuple[tuple[str, ...], ObjectType] | None:
-    """The path from a field to one record of the list below it."""
-    kind = object_type(definition.type)
-    if kind is None or len(steps) > DEEPEST:
-        return None
-    if is_list(definition.type):
-        node = kind.fields.get("node")
-        inner = object_type(node.type) if node else None
-        return ((*steps, "node"), inner) if inner and "cursor" in kind.fields else (steps, kind)
-    for name in _wrappers(kind):
-        found = _down(kind.fields[name], (*steps, name))
-        if found:
-            return found
-    return None
-
-
-def _wrappers(kind: ObjectType) -> list[str]:
-    """Fields that may lead to the list: those with a known name, else the only list there is."""
-    known = [name for name in kind.fields if name in WRAPPERS and name != "node"]
-    known.sort(key=lambda name: name != "edges")
-    lists = [name for name, field in kind.fields.items() if is_list(field.type) and object_type(field.type)]
-    return known or (lists if len(lists) == 1 else [])
+def _given_to(listing: SchemaList, record_path: RecordPath) -> FieldNode:
+    """The document's field whose arguments filter the list: by its name, else the first that has any."""
+    steps = record_path.steps
+    named = [step for step in steps if step.name.value == listing.root]
+    return next(iter([*named, *(step for step in steps if step.arguments)]), steps[0])
 
 
 def _leads(listing: SchemaList, steps: Sequence[str]) -> bool:
-    """Whether these steps lead from the root field to the type of a record, through one list."""
+    """Whether these steps lead from the list's field to the type of a record, through one list."""
     kind, lists = object_type(listing.definition.type), int(is_list(listing.definition.type))
     for step in steps:
         definition = kind.fields.get(step) if kind else None
@@ -187,29 +167,6 @@ def _leads(listing: SchemaList, steps: Sequence[str]) -> bool:
             return False
         kind, lists = object_type(definition.type), lists + is_list(definition.type)
     return kind is not None and kind.name == listing.record.name and lists == 1
-
-
-def _paging(
-    definition: GraphQLField,
-) -> dict[Role, tuple[tuple[str, ...], GraphQLArgument | GraphQLInputField]]:
-    found: dict[Role, tuple[tuple[str, ...], GraphQLArgument | GraphQLInputField]] = {}
-    for path, argument in _all_arguments(definition):
-        role = role_of(path[-1])
-        inner = get_named_type(argument.type)
-        if role and not isinstance(inner, GraphQLInputObjectType):
-            found.setdefault(role, (path, argument))
-    return found
-
-
-def _all_arguments(
-    definition: GraphQLField,
-) -> Iterator[tuple[tuple[str, ...], GraphQLArgument | GraphQLInputField]]:
-    """The arguments, and those inside an input object: ``paging: {page, size}``."""
-    for name, argument in definition.args.items():
-        yield (name,), argument
-        inner = get_named_type(argument.type)
-        if isinstance(inner, GraphQLInputObjectType):
-            yield from (((name, below), field) for below, field in inner.fields.items())
 
 
 def _variable(listing: SchemaList, role: Role) -> str:
@@ -228,46 +185,76 @@ def _name(listing: SchemaList, role: Role) -> str:
     return own if role_of(own) is role else VARIABLE_NAMES[role][0]
 
 
-def _kept_arguments(listing: SchemaList, root: FieldNode) -> Iterator[str]:
+def _kept_arguments(listing: SchemaList, field: FieldNode) -> Iterator[str]:
     """Arguments that filter the list and that the schema accepts, and a placeholder for each required one."""
-    given = {argument.name.value: argument for argument in root.arguments or ()}
+    given = {argument.name.value: argument for argument in field.arguments or ()}
     paging = {path[0] for path, _ in listing.paging.values()}
     for name, argument in listing.definition.args.items():
         if name in paging:
             continue
         if name in given:
             yield print_ast(given[name])
-        elif is_required_argument(argument):
+        elif is_mandatory(argument):
             yield f"{name}: WRITE_ITS_VALUE"
 
 
 def _arguments(listing: SchemaList, used: Sequence[Role]) -> Iterator[str]:
-    grouped: dict[str, list[str]] = {}
-    for role in used:
-        path, _ = listing.paging[role]
-        text = f"{path[-1]}: ${_name(listing, role)}"
-        if len(path) == 1:
-            yield text
-        else:
-            grouped.setdefault(path[0], []).append(text)
-    yield from (f"{outer}: {{{', '.join(inner)}}}" for outer, inner in grouped.items())
+    """The paging arguments, those of one input object together."""
+    paths = {listing.paging[role][0]: f"${_name(listing, role)}" for role in used}
+    yield from (f"{name}: {_value(below)}" for name, below in _grouped(paths).items())
+
+
+def _grouped(paths: dict[tuple[str, ...], str]) -> dict[str, dict[tuple[str, ...], str]]:
+    """Paths by their first names."""
+    grouped: dict[str, dict[tuple[str, ...], str]] = {}
+    for path, value in paths.items():
+        grouped.setdefault(path[0], {})[path[1:]] = value
+    return grouped
+
+
+def _value(below: dict[tuple[str, ...], str]) -> str:
+    """A variable, or an input object around some."""
+    if () in below:
+        return below[()]
+    inside = [f"{name}: {_value(inner)}" for name, inner in _grouped(below).items()]
+    return f"{{{', '.join(inside)}}}"
 
 
 def _nested(listing: SchemaList, root: str, selection: str) -> Iterator[str]:
-    """The lines from the root field down, with ``pageInfo`` beside the list if the paging needs it."""
-    *outer, last = (root, *listing.steps)
+    """The lines from the root field down, with what the query must select about the list beside it."""
+    names = [*listing.path[:-1], root, *listing.steps]
+    outer, last = names[:-1], names[-1]
     for depth, name in enumerate(outer, 1):
         yield f"{'  ' * depth}{name} {{"
     depth = len(outer) + 1
-    yield f"{'  ' * depth}{last} {_indented(selection, depth)}"
+    yield f"{'  ' * depth}{last} {indented(selection, depth)}"
     for depth in range(len(outer), 0, -1):
-        if depth == 1 and listing.paging_variable is Role.CURSOR:
-            yield "    pageInfo { hasNextPage endCursor }"
+        if depth == len(listing.path):
+            yield from (f"{'  ' * (depth + 1)}{text}" for text in _selected_facts(listing))
         yield f"{'  ' * depth}}}"
 
 
-def _indented(selection: str, depth: int) -> str:
-    """A selection with its lines indented for their new place."""
+def _selected_facts(listing: SchemaList) -> Iterator[str]:
+    """The fields about the list, those of one object together."""
+    paths: Iterable[tuple[str, ...]]
+    if listing.paging_variable is Role.CURSOR:
+        paths = listing.cursor_facts
+    elif listing.paging_variable is None:
+        paths = tuple(listing.facts[fact] for fact in SELECTED_IF_WHOLE if fact in listing.facts)
+    else:
+        return
+    for name, below in _grouped(dict.fromkeys(paths, "")).items():
+        inner = " ".join(".".join(rest) for rest in below if rest)
+        yield f"{name} {{ {inner} }}" if inner else name
+
+
+def indented(selection: str, depth: int) -> str:
+    """A selection with its lines indented for their new place.
+
+    Args:
+        selection: The selection, with its braces.
+        depth: How many braces it is in.
+    """
     first, *others = selection.split("\n")
     if not others:
         return first

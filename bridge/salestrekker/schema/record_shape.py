@@ -13,11 +13,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphql import FieldNode, FragmentSpreadNode
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    is_composite_type,
+)
 
 from bridge.mapping import RecordShape
 from bridge.salestrekker.record_path import find_record_path, response_key
-from bridge.salestrekker.schema.similar_fields import best_match, is_list, object_type
+from bridge.salestrekker.schema.similar_fields import MergedUnion, best_match, is_list, object_type
 from bridge.salestrekker.schema.suggestions import (
     Edit,
     QueryMismatch,
@@ -29,7 +35,7 @@ from bridge.salestrekker.schema.suggestions import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from graphql import SelectionSetNode
+    from graphql import GraphQLSchema, SelectionSetNode
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
@@ -92,7 +98,7 @@ class RecordSelection:
     def _offer(self, path: tuple[str, ...]) -> tuple[tuple[str, ...], _Parent]:
         """What the schema has for a path, from the parent's type on, or an empty path."""
         for parent in (self._parent(path), _Parent(self._top(), self.record, 0)):
-            if parent.kind is None or parent.fields is None:
+            if parent.kind is None or parent.fields is None or isinstance(parent.kind, MergedUnion):
                 continue
             rest = path[parent.depth :]
             if _has(parent.kind, rest):
@@ -152,26 +158,55 @@ def read_selection(document: QueryDocument, live: LiveSchema | None) -> RecordSe
     for step in record_path.steps:
         definition = kind.fields.get(step.name.value) if kind else None
         kind = object_type(definition.type) if definition else None
-    fields = _shapes(document, [record_path.steps[-1].selection_set], kind)
+    schema = live.graphql if live else None
+    fields = _shapes(document, [(record_path.steps[-1].selection_set, kind)], schema)
     return RecordSelection(document, RecordShape(fields, many=False), kind)
 
 
 def _shapes(
-    document: QueryDocument, selections: Iterable[SelectionSetNode | None], kind: ObjectType | None
+    document: QueryDocument,
+    parts: Iterable[tuple[SelectionSetNode | None, ObjectType | None]],
+    schema: GraphQLSchema | None,
 ) -> dict[str, RecordShape]:
     """The fields of one level by their names in the response. Those selected twice are one."""
-    nodes: dict[str, list[FieldNode]] = defaultdict(list)
-    for part in selections:
-        for node in document.fields(part):
-            nodes[response_key(node)].append(node)
-    return {key: _shape(document, same, kind) for key, same in nodes.items()}
+    nodes: dict[str, list[tuple[FieldNode, ObjectType | None]]] = defaultdict(list)
+    for selections, kind in parts:
+        for node, on in _typed_fields(document, selections, kind, schema):
+            nodes[response_key(node)].append((node, on))
+    return {key: _shape(document, same, schema) for key, same in nodes.items()}
 
 
-def _shape(document: QueryDocument, nodes: Sequence[FieldNode], kind: ObjectType | None) -> RecordShape:
-    definition = kind.fields.get(nodes[0].name.value) if kind else None
-    inner = object_type(definition.type) if definition else None
-    fields = _shapes(document, [node.selection_set for node in nodes], inner)
-    return RecordShape(fields, many=is_list(definition.type) if definition else None)
+def _shape(
+    document: QueryDocument,
+    nodes: Sequence[tuple[FieldNode, ObjectType | None]],
+    schema: GraphQLSchema | None,
+) -> RecordShape:
+    definitions = [on.fields.get(node.name.value) if on else None for node, on in nodes]
+    parts = [
+        (node.selection_set, object_type(definition.type) if definition else None)
+        for (node, _), definition in zip(nodes, definitions, strict=True)
+    ]
+    many = is_list(definitions[0].type) if definitions[0] else None
+    return RecordShape(_shapes(document, parts, schema), many=many)
+
+
+def _typed_fields(
+    document: QueryDocument,
+    selections: SelectionSetNode | None,
+    kind: ObjectType | None,
+    schema: GraphQLSchema | None,
+) -> Iterator[tuple[FieldNode, ObjectType | None]]:
+    """The fields of one level, each with the type that it is selected on: fragments may be on another one."""
+    for node in selections.selections if selections else ():
+        if isinstance(node, FieldNode):
+            yield node, kind
+            continue
+        part = document.fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
+        if isinstance(part, FragmentDefinitionNode | InlineFragmentNode):
+            condition = part.type_condition.name.value if part.type_condition else ""
+            own = schema.get_type(condition) if schema and condition else None
+            on = object_type(own) if own is not None and is_composite_type(own) else kind
+            yield from _typed_fields(document, part.selection_set, on, schema)
 
 
 def _has(kind: ObjectType | None, path: Sequence[str]) -> bool:

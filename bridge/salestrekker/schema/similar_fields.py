@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from graphql import (
     GraphQLInterfaceType,
     GraphQLObjectType,
+    GraphQLUnionType,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
@@ -31,12 +32,13 @@ from graphql import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from graphql import GraphQLField, GraphQLOutputType
+    from graphql import GraphQLField, GraphQLOutputType, GraphQLSchema
 
 __all__ = [
     "LIKELY",
     "ROOT_LIKELY",
     "FieldMatch",
+    "MergedUnion",
     "ObjectType",
     "best_match",
     "is_list",
@@ -46,6 +48,7 @@ __all__ = [
     "nearest",
     "object_type",
     "path_likeness",
+    "possible_types",
     "rate_object_field",
     "selectable_fields",
     "spelt_alike",
@@ -194,10 +197,43 @@ class FieldMatch:
     score: float
 
 
+class MergedUnion(GraphQLObjectType):
+    """A union as a type with the fields of all its members. A query may select them in inline fragments only.
+
+    Args:
+        union: The union.
+
+    Attributes:
+        union: The union.
+    """
+
+    def __init__(self, union: GraphQLUnionType) -> None:
+        fields = {name: one for member in reversed(union.types) for name, one in member.fields.items()}
+        super().__init__(union.name, fields)
+        self.union = union
+
+
+@lru_cache(maxsize=256)
+def _merged(union: GraphQLUnionType) -> MergedUnion:
+    """The same object each time."""
+    return MergedUnion(union)
+
+
 def object_type(kind: GraphQLOutputType | None) -> ObjectType | None:
-    """The type with fields that a field leads to, through lists and non-null marks."""
+    """The type with fields that a field leads to, through lists and non-null marks. A union is merged."""
     named = get_named_type(kind) if kind is not None else None
+    if isinstance(named, GraphQLUnionType):
+        return _merged(named)
     return named if isinstance(named, GraphQLObjectType | GraphQLInterfaceType) else None
+
+
+def possible_types(schema: GraphQLSchema, kind: ObjectType) -> tuple[GraphQLObjectType, ...]:
+    """The types that an object of this type can have: its own, or those of a union or an interface."""
+    if isinstance(kind, MergedUnion):
+        return tuple(kind.union.types)
+    if isinstance(kind, GraphQLInterfaceType):
+        return tuple(schema.get_possible_types(kind))
+    return (kind,)
 
 
 def is_list(kind: GraphQLOutputType) -> bool:

@@ -30,19 +30,22 @@ from graphql import (
     print_ast,
     validate,
 )
-from graphql.utilities import is_type_sub_type_of
 
+from bridge.salestrekker.by_id_query import parse_by_id_query
 from bridge.salestrekker.record_path import find_record_path, response_key
+from bridge.salestrekker.schema.by_id_validation import build_by_id_query, find_record
 from bridge.salestrekker.schema.list_validation import build_list_query, find_list, find_list_problem
 from bridge.salestrekker.schema.similar_fields import (
     LIKELY,
     ROOT_LIKELY,
+    MergedUnion,
     ObjectType,
     best_match,
     is_list,
     likeness,
     nearest,
     object_type,
+    possible_types,
     rate_object_field,
 )
 from bridge.salestrekker.schema.suggestions import (
@@ -57,6 +60,7 @@ from bridge.salestrekker.schema.suggestions import (
     rename_edit,
     replace_edit,
 )
+from bridge.salestrekker.schema.union_validation import find_unselected_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,11 +104,12 @@ class FieldCheck:
         document: The query with its fragments.
 
     Attributes:
+        schema: The schema.
         mismatches: What was found, in that order.
     """
 
     def __init__(self, schema: GraphQLSchema, document: QueryDocument) -> None:
-        self._schema = schema
+        self.schema = schema
         self._document = document
         self._spread: dict[str, ObjectType] = {}
         self.mismatches: list[QueryMismatch] = []
@@ -121,16 +126,25 @@ class FieldCheck:
             How many of the fields remain.
         """
         again = self._spread_before(selections)
-        fields = [
+        opened = [
             (node, on)
             for node, on in self._opened(selections, parent)
             if not node.name.value.startswith("__")
         ]
-        guesses = self._guess(fields, single=single)
+        fields = [(node, on) for node, on in opened if not isinstance(on, MergedUnion)]
+        self._bare_in_union([(node, on) for node, on in opened if isinstance(on, MergedUnion)])
+        guesses = self.guess(fields, single=single)
         names = [node.name.value for node, _ in fields] + list(guesses.values())
         taken: Taken = {(name,): name for name in names}
         kept = [self._field(node, on, guesses.get(node.name.value, ""), taken) for node, on in fields]
-        return again + sum(kept)
+        return again + sum(kept) + len(opened) - len(fields)
+
+    def _bare_in_union(self, fields: Sequence[tuple[FieldNode, MergedUnion]]) -> None:
+        """Report fields of a union that are not in an inline fragment."""
+        for node, on in fields[:1]:
+            members = ", ".join(f"`... on {member.name} {{ … }}`" for member in on.union.types)
+            what = f"{on.name} can be one of several types: select its fields in {members}"
+            self._add(node, what, ())
 
     def _spread_before(self, selections: SelectionSetNode | None) -> int:
         """How many of the fragments used here were checked elsewhere. They count as one field each."""
@@ -159,9 +173,9 @@ class FieldCheck:
         if node.type_condition is None:
             return parent
         name = node.type_condition.name.value
-        own = self._schema.get_type(name)
+        own = self.schema.get_type(name)
         known = object_type(own) if own is not None and is_composite_type(own) else None
-        if known and (known.name == parent.name or _overlap(self._schema, known, parent)):
+        if known and (known.name == parent.name or _overlap(self.schema, known, parent)):
             return known
         why = "is spread on" if own else "is no type of the schema; it is spread on"
         self._add(
@@ -173,7 +187,7 @@ class FieldCheck:
 
     def _compare(self, node: FragmentSpreadNode, parent: ObjectType) -> None:
         before = self._spread[node.name.value]
-        if before.name != parent.name and not _overlap(self._schema, before, parent):
+        if before.name != parent.name and not _overlap(self.schema, before, parent):
             self._add(
                 node,
                 f"the fragment {node.name.value} is on {before.name} and cannot be spread on {parent.name}: "
@@ -181,8 +195,13 @@ class FieldCheck:
                 (),
             )
 
-    def _guess(self, fields: Sequence[tuple[FieldNode, ObjectType]], *, single: bool) -> dict[str, str]:
-        """Missing field -> the most similar field of the same type. Each field is used once."""
+    def guess(self, fields: Sequence[tuple[FieldNode, ObjectType]], *, single: bool) -> dict[str, str]:
+        """Missing field -> the most similar field of the same type. Each field is used once.
+
+        Args:
+            fields: The fields of one level, with the type that each is selected on.
+            single: See ``level``.
+        """
         present = {node.name.value for node, _ in fields}
         rated = sorted(
             (
@@ -360,7 +379,9 @@ def _not_offered(node: FieldNode, parent: ObjectType) -> str:
 
 
 def _overlap(schema: GraphQLSchema, one: ObjectType, other: ObjectType) -> bool:
-    return is_type_sub_type_of(schema, one, other) or is_type_sub_type_of(schema, other, one)
+    """Whether an object can be of both types (GraphQL specification, 5.5.2.3)."""
+    names = ({kind.name for kind in possible_types(schema, each)} for each in (one, other))
+    return not set.isdisjoint(*names)
 
 
 def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tuple[QueryMismatch, ...]:
@@ -376,7 +397,7 @@ def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool)
             again once the lines are corrected.
 
     Raises:
-        QueryFileError: A list query has no path to its records.
+        QueryFileError: The query has no path to its records, or cannot ask for one by its id.
     """
     query = live.graphql.query_type
     if query is None:
@@ -385,14 +406,15 @@ def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool)
         )
     check = FieldCheck(live.graphql, document)
     if listing:
-        found = _list_mismatches(document, query, check)
+        found = _list_mismatches(document, live.graphql, query, check)
     else:
-        check.level(document.operation.selection_set, query, single=True)
-        found = [_root_left(mismatch, document) for mismatch in check.mismatches]
+        found = _by_id_mismatches(document, query, check)
     return tuple(found or graphql_core_mismatches(live.graphql, document))
 
 
-def _list_mismatches(document: QueryDocument, query: ObjectType, check: FieldCheck) -> list[QueryMismatch]:
+def _list_mismatches(
+    document: QueryDocument, schema: GraphQLSchema, query: ObjectType, check: FieldCheck
+) -> list[QueryMismatch]:
     record_path = find_record_path(document)
     root, record = record_path.steps[0], record_path.steps[-1]
     listing = find_list(query, record_path, list(_leaves(document, record.selection_set)))
@@ -400,16 +422,44 @@ def _list_mismatches(document: QueryDocument, query: ObjectType, check: FieldChe
         known = ", ".join(list(query.fields)[:20])
         what = f"the schema has no list `{root.name.value}`, nor one like it (it has {known})"
         return [QueryMismatch(location_of(root), what, offered=False)]
-    reason = find_list_problem(listing, record_path, document)
+    reason = find_list_problem(listing, record_path, document, schema)
     if not reason:
         check.level(document.operation.selection_set, query)
-        return check.mismatches
+        uncovered = find_unselected_types(document, record.selection_set, listing.record, schema)
+        return check.mismatches or list(uncovered)
     check.level(record.selection_set, listing.record)
     rewritten = build_list_query(listing, record_path, document, _selection(record_path, check))
     return [
         QueryMismatch(location_of(root), reason, replace_edit(document.operation, rewritten)),
         *check.mismatches,
     ]
+
+
+def _by_id_mismatches(document: QueryDocument, query: ObjectType, check: FieldCheck) -> list[QueryMismatch]:
+    """What does not fit in a query by id. If its field is elsewhere, the query is written again."""
+    missing = [
+        root
+        for root in document.fields(document.operation.selection_set)
+        if root.name.value not in query.fields and not check.guess([(root, query)], single=True)
+    ]
+    rewritten = _rewritten_by_id(document, query, check) if len(missing) == 1 else None
+    if rewritten:
+        return [rewritten, *check.mismatches]
+    check.level(document.operation.selection_set, query, single=True)
+    return [_root_left(mismatch, document) for mismatch in check.mismatches]
+
+
+def _rewritten_by_id(document: QueryDocument, query: ObjectType, check: FieldCheck) -> QueryMismatch | None:
+    """The query by id with the field that is most like its own, or None. The record's fields are checked."""
+    asked = parse_by_id_query(document)
+    root, record = asked.record_path.steps[0], asked.record_path.steps[-1]
+    found = find_record(query, asked.record_path, list(_leaves(document, record.selection_set)))
+    if found is None:
+        return None
+    check.level(record.selection_set, found.record)
+    rewritten = build_by_id_query(found, document, asked.variable, _selection(asked.record_path, check))
+    reason = f"there is no `{root.name.value}`; most like it is `{'.'.join(found.path)}`"
+    return QueryMismatch(location_of(root), reason, replace_edit(document.operation, rewritten))
 
 
 def _root_left(mismatch: QueryMismatch, document: QueryDocument) -> QueryMismatch:

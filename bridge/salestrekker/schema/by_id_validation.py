@@ -1,0 +1,88 @@
+"""How the live schema gives one record by its id, and the whole query to write if a document differs. Pure.
+
+::
+
+    type Organization { contact(input: ContactInput!): Contact }
+                        ───┬─── ──────────┬─────────
+                           │              └─ input: {id: $id}     the argument, as deep as it is
+                           └─ me { organization { contact … } }   the field, wherever it is
+
+The selection of the record stays as it is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphql import GraphQLInputObjectType, get_named_type
+
+from bridge.salestrekker.schema.entry_points import find_schema_records, is_mandatory
+from bridge.salestrekker.schema.list_validation import indented
+from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, rate_object_field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphql import GraphQLArgument, GraphQLInputField
+
+    from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.record_path import RecordPath
+    from bridge.salestrekker.schema.entry_points import SchemaRecord
+    from bridge.salestrekker.schema.similar_fields import ObjectType
+
+__all__ = ["build_by_id_query", "find_record"]
+
+
+def find_record(
+    query: ObjectType, record_path: RecordPath, wanted: Sequence[Sequence[str]]
+) -> SchemaRecord | None:
+    """The field that is most like the one that a document asks for, or None.
+
+    Args:
+        query: The root type.
+        record_path: The path to the record in the document.
+        wanted: What the document reads of the record, as paths.
+    """
+    names = [step.name.value for step in record_path.steps]
+    rated = [
+        (max(rate_object_field(name, found.path[-1], found.record, wanted) for name in names), found)
+        for found in find_schema_records(query)
+    ]
+    score, best = max(rated, key=lambda pair: pair[0], default=(0.0, None))
+    return best if score >= ROOT_LIKELY else None
+
+
+def build_by_id_query(found: SchemaRecord, document: QueryDocument, variable: str, selection: str) -> str:
+    """Write the operation again around the selection of the record.
+
+    Args:
+        found: The field in the schema.
+        document: Gives the name.
+        variable: The variable with the id.
+        selection: The record's selection, with its braces, as it is to be written.
+    """
+    arguments = ", ".join(_arguments(found.definition.args, found.argument, variable))
+    name = f" {document.name}" if document.name else ""
+    lines = [f"query{name}(${variable}: {found.kind}) {{"]
+    for depth, step in enumerate(found.path[:-1], 1):
+        lines.append(f"{'  ' * depth}{step} {{")
+    depth = len(found.path)
+    lines.append(f"{'  ' * depth}{found.path[-1]}({arguments}) {indented(selection, depth)}")
+    lines += [f"{'  ' * depth}}}" for depth in range(len(found.path) - 1, -1, -1)]
+    return "\n".join(lines)
+
+
+def _arguments(
+    known: Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField],
+    path: Sequence[str],
+    variable: str,
+) -> Iterator[str]:
+    """The argument with the id, and a placeholder for each other one that is required."""
+    for name, one in known.items():
+        kind = get_named_type(one.type)
+        if name == path[0] and isinstance(kind, GraphQLInputObjectType):
+            yield f"{name}: {{{', '.join(_arguments(kind.fields, path[1:], variable))}}}"
+        elif name == path[0]:
+            yield f"{name}: ${variable}"
+        elif is_mandatory(one):
+            yield f"{name}: WRITE_ITS_VALUE"
