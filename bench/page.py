@@ -25,7 +25,7 @@ from webhooks import Line, percentile, require
 
 from bridge.admin import AdminServer, HealthReport
 from bridge.admin.context import PageContext
-from bridge.admin.pages import Pages
+from bridge.admin.routes import Pages
 from bridge.encryption import Sealer
 from bridge.ledger.database import writing
 from bridge.ledger.open import open_ledger, read_or_make_key

@@ -13,18 +13,24 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from bridge.decision.canaries import CanaryAnswer
+from bridge.decision.same_trakor_organization import CanaryAnswer
 from bridge.errors import Refused, Rejected, Transient, Unanswered
-from bridge.ledger.canaries import CanaryStepKind, load_stray_names, next_step, note_answer, select_canaries
-from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, check_source, recovery_advice
-from bridge.salestrekker.auth import DifferentOrganization
+from bridge.ledger.canary_payloads import (
+    CanaryStepKind,
+    load_stray_names,
+    next_step,
+    note_answer,
+    select_canaries,
+)
+from bridge.ledger.connection_organizations import OTHER_SOURCE, OTHER_TRAKOR, check_source, recovery_advice
+from bridge.salestrekker.login import DifferentOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bridge.ledger.canaries import Canary, CanaryStep
+    from bridge.ledger.canary_payloads import Canary, CanaryStep
+    from bridge.ledger.connection_organizations import TrakorIdentity
     from bridge.ledger.database import Ledger
-    from bridge.ledger.organizations import TrakorIdentity
     from bridge.ledger.read_model import Reader
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Payload, TrakorAnswer

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from bridge.errors import BridgeError
 from bridge.records import Draft, Party, Product, Stream, Unsendable
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.auth import WrongOrganization
 from bridge.salestrekker.by_id_query import load_by_id_query, load_deal_query
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list_query
+from bridge.salestrekker.login import WrongOrganization
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.trakor import TrakorClient
 from hostile_answers import spoiled

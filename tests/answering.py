@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType
 from hypothesis import strategies as st
 
-from bridge.sandbox.engine import Engine
+from bridge.sandbox.graphql_engine import Engine
 from bridge.sandbox.salestrekker import RequestContext, SandboxCredentials, SimulatedSalestrekker, Visitor
-from bridge.sandbox.world import World
+from bridge.sandbox.salestrekker_organization import World
 
 if TYPE_CHECKING:
-    from bridge.sandbox.engine import ApiShape
+    from bridge.sandbox.graphql_engine import ApiShape
 
 __all__ = ["answers_of", "selections", "session_of"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge import names
 from bridge.decision import HolderOf, decide, is_comparable
-from bridge.ledger.unit_of_work import apply_to_row
+from bridge.ledger.decision_writer import apply_to_row
 from bridge.records import (
     Accepted,
     Draft,

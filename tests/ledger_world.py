@@ -17,7 +17,7 @@ from books import KEEPING
 from bridge import names
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
-from bridge.ledger.deletions import find_unseen, mark_gone_by_id
+from bridge.ledger.gone_records import find_unseen, mark_gone_by_id
 from bridge.ledger.observe import Observation, observe
 from bridge.ledger.row_mapping import Feed, load_or_add_feed
 from bridge.ledger.row_writes import TRAKOR_TEXT

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import SecretStr
 
+from bridge.delivery.sending_options import OutgoingStream
 from bridge.delivery.supervisor import DeliverySupervisor
-from bridge.delivery.types import OutgoingStream
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
-from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.erasure import forget_record
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.observe import Observation
 from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.send_queue import release_claims
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 
-    from bridge.delivery.types import Destination
+    from bridge.delivery.sending_options import Destination
     from bridge.ledger.database import Ledger
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Payload

@@ -19,8 +19,8 @@ import orjson
 from bridge import names
 from bridge.errors import BridgeError, NeverSent, Unanswered
 from bridge.records import Product
-from bridge.sandbox.base import Call, Reply, html_reply, json_reply
 from bridge.sandbox.firewall import Blocked
+from bridge.sandbox.simulated_system import Call, Reply, html_reply, json_reply
 from bridge.sandbox.trakor import SimulatedTrakor
 from bridge.trakor import MALFORMED, build_body, interpret_response
 

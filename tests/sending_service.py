@@ -13,8 +13,8 @@ import pytest
 from books import kept
 from bridge.delivery import DeliverySupervisor, OutgoingStream
 from bridge.ledger.database import writing
-from bridge.ledger.pauses import Direction, clear_pause, list_pauses, set_pause
 from bridge.ledger.send_queue import release_claims
+from bridge.ledger.stored_pauses import Direction, clear_pause, list_pauses, set_pause
 from bridge.records import Policy
 from bridge.sandbox import Fault
 from builders import HASHER
@@ -23,8 +23,8 @@ from rigs import QUICK, WatchedLedger, now, some_turns, trakor_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.delivery.types import Destination
-    from bridge.ledger.pauses import Pause
+    from bridge.delivery.sending_options import Destination
+    from bridge.ledger.stored_pauses import Pause
     from bridge.sandbox import Sandbox
     from rigs import Rig
 

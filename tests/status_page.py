@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.admin import AdminServer, HealthReport
 from bridge.admin.context import PageContext
-from bridge.admin.pages import Pages
+from bridge.admin.routes import Pages
 from bridge.ledger.database import reading
 from bridge.ledger.open import open_ledger, read_or_make_key
 from bridge.ledger.operator_actions import record_version
 from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
-from bridge.ledger.record_details import HistoryLine, load_history
+from bridge.ledger.record_relations_and_history import HistoryLine, load_history
 from bridge.names import Hasher
 from bridge.records import Policy, Stream
 from bridge.status import take

@@ -21,7 +21,7 @@ from playwright.async_api import async_playwright, expect
 
 from books import kept
 from bridge.ledger.database import writing
-from bridge.ledger.pauses import Direction, set_pause
+from bridge.ledger.stored_pauses import Direction, set_pause
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
 from daemons import Daemon

@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from books import kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.pauses import Direction, set_pause
 from bridge.ledger.read_model import last_rejections
 from bridge.ledger.schema import records
+from bridge.ledger.stored_pauses import Direction, set_pause
 from bridge.ledger.webhook_queue import store_webhooks
 from bridge.records import ReceivedWebhook, State, Stream
 from bridge.status.vocabulary import DECISIONS

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import delete, select
 
 from bridge.errors import UserError
+from bridge.ledger.connection_organizations import confirm_organizations
 from bridge.ledger.database import reading, writing
-from bridge.ledger.organizations import confirm_organizations
-from bridge.ledger.pauses import list_pauses
 from bridge.ledger.schema import canaries, feeds
+from bridge.ledger.stored_pauses import list_pauses
 from bridge.names import Hasher
 from bridge.sandbox import Fault, Options
-from bridge.wiring.ledger import ledger_key, ledger_path
-from bridge.wiring.organizations import hash_trakor
+from bridge.wiring.ledger_location import ledger_key, ledger_path
+from bridge.wiring.organization_identity import hash_trakor
 from bridges import Bridge, configuration_of
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from bridge.backfill.report import (
 )
 from bridge.cli.backfill_report import show_report
 from bridge.cli.progress import progress
-from bridge.delivery.ledger_loss import LedgerLossDetector
-from bridge.delivery.types import BatchResult
+from bridge.delivery.lost_ledger_detector import LedgerLossDetector
+from bridge.delivery.sending_options import BatchResult
 from bridge.errors import Transient, UserError
 from bridge.ledger.database import reading, writing
-from bridge.ledger.pauses import Direction, list_pauses, set_pause
+from bridge.ledger.stored_pauses import Direction, list_pauses, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.salestrekker.pages import Doubt

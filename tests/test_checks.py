@@ -11,10 +11,10 @@ import pytest
 from bridge.checks import Check, run
 from bridge.ledger.open import lock_ledger, open_ledger
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox, configuration
-from bridge.sandbox.engine import Engine
+from bridge.sandbox.graphql_engine import Engine
 from bridge.sandbox.shapes import ShapeKind, offset_shape
 from bridge.settings import load
-from bridge.wiring.ledger import ledger_key
+from bridge.wiring.ledger_location import ledger_key
 from checked import SMALL, Checked, configured
 from desk import run_backfill
 from newcomer import Newcomer

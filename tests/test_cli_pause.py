@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
+from bridge.ledger.connection_organizations import (
+    KnownOrganizations,
+    OrganizationMismatch,
+    pause_if_stopped,
+    save_known,
+)
 from bridge.ledger.database import reading, writing
-from bridge.ledger.organizations import KnownOrganizations, OrganizationMismatch, pause_if_stopped, save_known
-from bridge.ledger.pauses import list_pauses, set_pause
+from bridge.ledger.stored_pauses import list_pauses, set_pause
 from desk import Desk
 
 if TYPE_CHECKING:

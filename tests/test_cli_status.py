@@ -16,7 +16,7 @@ import pytest
 from books import kept
 from bridge.ledger.database import writing
 from bridge.ledger.open import lock_ledger
-from bridge.ledger.pauses import set_pause
+from bridge.ledger.stored_pauses import set_pause
 from desk import Desk, Organisation, organisation
 from forking import program
 

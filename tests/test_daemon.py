@@ -12,7 +12,7 @@ import pytest
 from books import kept
 from bridge.ledger.daemon_state import TimestampName, set_timestamp
 from bridge.ledger.database import writing
-from bridge.ledger.pauses import Direction, clear_pause, set_pause
+from bridge.ledger.stored_pauses import Direction, clear_pause, set_pause
 from bridge.ledger.webhook_queue import replay_webhook
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options, Sandbox

@@ -13,7 +13,7 @@ from bridge.errors import UserError
 from bridge.ledger.daemon_state import load_alerts_sent
 from bridge.ledger.database import writing
 from bridge.ledger.open import migrate, read_or_make_key
-from bridge.ledger.pauses import Direction, set_pause
+from bridge.ledger.stored_pauses import Direction, set_pause
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
 from daemons import Daemon

@@ -29,7 +29,7 @@ from bridge.ledger.schema import claims, events, records
 from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledger import ledger_key
+from bridge.wiring.ledger_location import ledger_key
 from bridges import Bridge
 from daemons import TOKEN, daemon_settings
 from processes import LONG, commands
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from bridge.sandbox.traffic import Traffic
+    from bridge.sandbox.request_log import Traffic
     from processes import Begin, Process
 
     Start = Callable[[Options], Awaitable[Sandbox]]

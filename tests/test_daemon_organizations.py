@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.errors import UserError
+from bridge.ledger.connection_organizations import confirm_organizations
 from bridge.ledger.database import writing
-from bridge.ledger.organizations import confirm_organizations
 from bridge.names import Hasher
 from bridge.sandbox import Options
-from bridge.wiring.ledger import ledger_key, ledger_path
-from bridge.wiring.organizations import hash_trakor
+from bridge.wiring.ledger_location import ledger_key, ledger_path
+from bridge.wiring.organization_identity import hash_trakor
 from bridges import Bridge
 from daemons import Daemon
 

@@ -11,7 +11,7 @@ from bridge.daemon import reading_pause
 from bridge.daemon.reading_pause import ReadingPause
 from bridge.errors import Transient
 from bridge.ledger.open import open_ledger
-from bridge.ledger.pauses import Direction, load_pause, set_pause
+from bridge.ledger.stored_pauses import Direction, load_pause, set_pause
 from bridge.retry import RetryPolicy
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.decision import accept, decide
-from bridge.ledger.unit_of_work import apply_to_row
+from bridge.ledger.decision_writer import apply_to_row
 from bridge.records import Draft, DraftAction, LedgerRow, Origin, Policy, Reason, State, Unsendable
 from builders import (
     as_seen,

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.decision import accept, decide, dismiss, drop, retry
 from bridge.errors import UserError
-from bridge.ledger.unit_of_work import apply_to_row
+from bridge.ledger.decision_writer import apply_to_row
 from bridge.records import Draft, LedgerRow, MergedBy, NameClaim, Origin, Policy, Reason, State
 from builders import as_seen, delivered, draft, held, holder, holders, nobody, of, pending, rejected, row
 

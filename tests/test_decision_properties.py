@@ -9,7 +9,7 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from bridge.decision import decide
-from bridge.ledger.unit_of_work import apply_to_row
+from bridge.ledger.decision_writer import apply_to_row
 from bridge.records import (
     Decision,
     Draft,

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.decision import accept, decide
 from bridge.errors import UserError
-from bridge.ledger.unit_of_work import apply_to_row
+from bridge.ledger.decision_writer import apply_to_row
 from bridge.records import LedgerRow, MergedBy, NameClaim, Origin, Policy, Reason, State
 from builders import as_seen, delivered, draft, holder, holders, identified, nobody, of, row
 

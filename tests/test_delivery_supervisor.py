@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from books import kept
 from bridge.ledger.database import writing
-from bridge.ledger.pauses import set_pause
+from bridge.ledger.stored_pauses import set_pause
 from bridge.sandbox import Fault
 from bridge.trakor import TrakorClient
 from rigs import QUICK, WatchedLedger, names, now, some_turns
@@ -33,7 +33,7 @@ from sending_service import (
 if TYPE_CHECKING:
     from bridge.records import Payload, TrakorAnswer
     from bridge.sandbox import Sandbox
-    from bridge.sandbox.traffic import Exchange
+    from bridge.sandbox.request_log import Exchange
     from rigs import Rig
     from sending_service import Change
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from bridge.demo import daemon, demonstrate, run
-from bridge.demo.scenes import CROWD
+from bridge.demo.daemon_scenes import CROWD
 from bridge.errors import BridgeError
 from bridge.sandbox import Options, Sandbox
 from bridge.sandbox.faults import Fault
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bridge.backfill import ConnectionReport
-    from bridge.demo.narrator import Paragraph
+    from bridge.demo.narrator_protocol import Paragraph
     from bridge.records import Stream
 
 KINDS = ("created", "merged", "held", "drifted", "rejected", "skipped")

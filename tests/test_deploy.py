@@ -22,12 +22,12 @@ from aiohttp import web
 
 import bridge
 from bridge.cli.app import USAGE, application
-from bridge.delivery.sender import LAST_ANSWERS
+from bridge.delivery.delivery_loop import LAST_ANSWERS
 from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import parse_duration
-from bridge.settings.keys import document_keys, variable_name
 from bridge.settings.model import Document, WebhooksSettings
+from bridge.settings.setting_names import document_keys, variable_name
 from bridges import configuration_of, write_configuration
 from documentation import misuse, section, tables
 

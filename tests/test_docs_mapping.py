@@ -28,7 +28,7 @@ from bridge.ledger.maintenance import back_up
 from bridge.ledger.observe import Observation, observe
 from bridge.ledger.open import migrate
 from bridge.ledger.read_model import RecordQuery, iterate_records
-from bridge.ledger.record_details import load_relations
+from bridge.ledger.record_relations_and_history import load_relations
 from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.send_queue import claim_work
 from bridge.names import Hasher

@@ -14,7 +14,7 @@ from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
 from bridge.ledger.operator_actions import OperatorAction, apply_to_each
 from bridge.ledger.read_model import MARKS, RecordQuery, RecordSummary, iterate_records
-from bridge.ledger.record_details import RecordRelations
+from bridge.ledger.record_relations_and_history import RecordRelations
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Draft, LedgerRow, NameClaim, Origin, Party, Policy, Reason, State, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from books import KEEPING, KEY, Book, empty_ledger
 from bridge.admin.lists import item_of, waiting_of
 from bridge.errors import LedgerError
-from bridge.ledger.canaries import open_canaries, store_canaries
+from bridge.ledger.canary_payloads import open_canaries, store_canaries
+from bridge.ledger.connection_organizations import KnownOrganizations, load_known, save_known
+from bridge.ledger.connection_organizations import TrakorIdentity as Joined
 from bridge.ledger.daemon_state import (
     AlertSent,
     AlertTopic,
@@ -28,9 +30,6 @@ from bridge.ledger.database import reading
 from bridge.ledger.integrity import check_ledger
 from bridge.ledger.observe import Observation, observe, survey
 from bridge.ledger.open import migrate, verify_key
-from bridge.ledger.organizations import KnownOrganizations, load_known, save_known
-from bridge.ledger.organizations import TrakorIdentity as Joined
-from bridge.ledger.pauses import Direction, set_pause
 from bridge.ledger.read_model import (
     AttentionKind,
     RecordQuery,
@@ -39,7 +38,8 @@ from bridge.ledger.read_model import (
     last_rejections,
     list_feeds,
 )
-from bridge.ledger.record_details import load_history, load_relations
+from bridge.ledger.record_relations_and_history import load_history, load_relations
+from bridge.ledger.stored_pauses import Direction, set_pause
 from bridge.ledger.sweeps import Sweep, begin_run, begin_sweep, count_run, end_run, end_sweep, list_runs
 from bridge.ledger.webhook_queue import find_due_webhooks, list_webhooks, store_webhooks
 from bridge.records import Job, ReceivedWebhook, Stream

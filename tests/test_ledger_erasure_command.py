@@ -17,7 +17,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.erasure import forget_record
 from bridge.ledger.operator_actions import retry
 from bridge.ledger.read_model import RecordQuery, find_records
-from bridge.ledger.record_details import load_history, load_relations
+from bridge.ledger.record_relations_and_history import load_history, load_relations
 from bridge.records import Policy, State, Stream
 from bridge.settings import load
 from bridge.status import choices, meaning

@@ -21,7 +21,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.integrity import check_ledger
 from bridge.ledger.open import _upgrade, migrate, open_ledger, read_or_make_key, read_revision
 from bridge.ledger.read_model import RecordQuery, find_records
-from bridge.ledger.record_details import load_history, load_relations
+from bridge.ledger.record_relations_and_history import load_history, load_relations
 from bridge.ledger.schema import HEAD, claims, records
 from bridge.records import Stream
 from bridge.sandbox import Options

@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from books import KEY, Book
 from bridge import names
-from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.erasure import forget_record
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.integrity import check_ledger
 from bridge.ledger.observe import Observation, survey
 from bridge.ledger.open import verify_key

@@ -9,12 +9,12 @@ import pytest
 
 from books import KEY, Book
 from bridge.errors import UserError
-from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.connection_and_scope_renames import note_configured
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.integrity import check_ledger
 from bridge.ledger.open import verify_key
 from bridge.ledger.read_model import RecordQuery, find_records
-from bridge.ledger.record_details import load_relations
-from bridge.ledger.renames import note_configured
+from bridge.ledger.record_relations_and_history import load_relations
 from bridge.records import Draft, NameClaim, Policy
 from bridge.status.record_details import ways
 from builders import answered, draft, filtered, later, not_taken, of

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from books import Book
-from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.observe import Observation, ObserveResult, survey
 from bridge.ledger.schema import history, records
 from bridge.ledger.sweeps import begin_sweep

@@ -11,7 +11,7 @@ from bridge.encryption import Sealer
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.database import TextStorage
-from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.records import NameClaim, NoAnswer, Policy
 from bridge.status import event

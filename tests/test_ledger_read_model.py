@@ -17,7 +17,7 @@ from bridge.ledger.read_model import (
     iterate_records,
     list_feeds,
 )
-from bridge.ledger.record_details import load_relations
+from bridge.ledger.record_relations_and_history import load_relations
 from bridge.ledger.statistics import count_states, find_oldest_pending
 from bridge.ledger.sweeps import begin_sweep, end_sweep, find_last_sweeps
 from bridge.records import Stream

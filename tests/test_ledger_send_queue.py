@@ -10,8 +10,8 @@ from sqlalchemy import delete, select
 from books import Book
 from bridge.errors import UserError
 from bridge.ledger import send_queue
-from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.erasure import forget_record
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.schema import claims, stored_texts
 from bridge.ledger.send_queue import WaitLimits
 from bridge.records import NoAnswer, Policy, Retry

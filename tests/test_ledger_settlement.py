@@ -15,7 +15,7 @@ from bridge.encryption import Sealer
 from bridge.errors import UserError
 from bridge.ledger import send_queue
 from bridge.ledger.database import TextStorage, writing
-from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.observe import Observation, observe
 from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import claims, feeds, links, namespaces, records, stored_texts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.ledger.read_model import RecordQuery, find_records
-from bridge.ledger.record_details import load_relations
+from bridge.ledger.record_relations_and_history import load_relations
 from bridge.records import Policy
 from bridge.sandbox.trakor_store import Behaviour
 from machine import FAILING, Rules, World, enter, state

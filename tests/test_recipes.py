@@ -141,7 +141,7 @@ Payload: TypeAlias = Party | Product | Bank
 """,
         ),
     ),
-    "bridge/mapping/maps.py": (
+    "bridge/mapping/built_in_maps.py": (
         (
             "Stream.CONTACTS: MappingProxyType(",
             """Stream.BANKS: MappingProxyType(

@@ -22,7 +22,7 @@ from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.graphql_errors import parse_result
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
-from bridge.sandbox.engine import shipped_sdl
+from bridge.sandbox.graphql_engine import shipped_sdl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.by_id_query import ByIdQuery
     from bridge.salestrekker.pages import RecordsById
-    from bridge.sandbox.traffic import Exchange
+    from bridge.sandbox.request_log import Exchange
 
 QUICK = RetryPolicy(attempts=3, total=5.0, first=0.001, longest=0.002)
 CONTACT = load_by_id_query("contact.graphql", [shipped_queries()])

@@ -13,9 +13,9 @@ from bridge.first_configuration import copy_queries
 from bridge.salestrekker.by_id_query import load_by_id_query, load_deal_query
 from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import load_document
+from bridge.salestrekker.schema.corrections import make_corrections
 from bridge.salestrekker.schema.entry_points import find_schema_lists, find_schema_records
 from bridge.salestrekker.schema.introspection import LiveSchema
-from bridge.salestrekker.schema.suggestions import make_corrections
 from bridge.salestrekker.schema.validation import find_mismatches
 from foreign_lists import client_of, doubt_of, ids, read, read_ids
 from schemas import SCHEMAS, ForeignSandbox
@@ -23,7 +23,7 @@ from schemas import SCHEMAS, ForeignSandbox
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bridge.salestrekker.schema.suggestions import QueryMismatch
+    from bridge.salestrekker.schema.corrections import QueryMismatch
     from schemas import Truth
 
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
+from bridge.event_loop_turns import run_to_end
 from bridge.records import Stream
 from bridge.salestrekker.list_query import ListQuery, parse_list_query
 from bridge.salestrekker.pages import Page, PageRequest, sort_items
 from bridge.salestrekker.pagination import ListReader
 from bridge.salestrekker.query_files import QueryDocument
 from bridge.salestrekker.responses import ListItems, PoisonItem
-from bridge.time_slices import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

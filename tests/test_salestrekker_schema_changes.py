@@ -13,6 +13,7 @@ from bridge.errors import QueryFileError, Transient
 from bridge.salestrekker.graphql_errors import parse_result
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 from bridge.salestrekker.schema.changes import find_changes
+from bridge.salestrekker.schema.corrections import format_corrections, make_corrections
 from bridge.salestrekker.schema.introspection import (
     MARK,
     LiveSchema,
@@ -20,9 +21,8 @@ from bridge.salestrekker.schema.introspection import (
     read_introspection,
     read_saved_schema,
 )
-from bridge.salestrekker.schema.server_validation import find_server_mismatches
+from bridge.salestrekker.schema.server_error_sentences import find_server_mismatches
 from bridge.salestrekker.schema.similar_fields import likeness, nearest, path_likeness
-from bridge.salestrekker.schema.suggestions import format_corrections, make_corrections
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
 if TYPE_CHECKING:

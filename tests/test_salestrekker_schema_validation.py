@@ -11,8 +11,8 @@ from graphql import parse as parse_graphql
 from bridge.first_configuration import copy_queries
 from bridge.salestrekker.list_query import parse_list_query
 from bridge.salestrekker.query_files import load_document, shipped_queries
+from bridge.salestrekker.schema.corrections import format_corrections, make_corrections
 from bridge.salestrekker.schema.introspection import LiveSchema
-from bridge.salestrekker.schema.suggestions import format_corrections, make_corrections
 from bridge.salestrekker.schema.validation import find_mismatches
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.schema.suggestions import QueryMismatch
+    from bridge.salestrekker.schema.corrections import QueryMismatch
 
 LISTS = ("contacts.graphql", "products.graphql")
 ALL = {name: name in LISTS for name in (*LISTS, "contact.graphql", "product.graphql", "ticket.graphql")}

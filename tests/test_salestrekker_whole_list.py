@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from bridge.sandbox.engine import QueryPlan
-    from bridge.sandbox.traffic import Exchange
+    from bridge.sandbox.graphql_engine import QueryPlan
+    from bridge.sandbox.request_log import Exchange
     from schemas import ForeignSandbox
 
 ITEM = "type Item { id: ID! name: String }"

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from answering import answers_of, selections, session_of
-from bridge.sandbox.engine import ApiShape, Engine, shipped_sdl
+from bridge.sandbox.graphql_engine import ApiShape, Engine, shipped_sdl
+from bridge.sandbox.salestrekker_organization import BrokenField
 from bridge.sandbox.shapes import offset_shape
-from bridge.sandbox.world import BrokenField
 
 if TYPE_CHECKING:
     from bridge.sandbox.salestrekker import RequestContext

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from answering import answers_of, selections, session_of
-from bridge.sandbox.engine import Engine
+from bridge.sandbox.graphql_engine import Engine
+from bridge.sandbox.salestrekker_organization import BrokenField
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
-from bridge.sandbox.world import BrokenField
 
 if TYPE_CHECKING:
     from bridge.sandbox.salestrekker import RequestContext

@@ -13,11 +13,11 @@ import pytest
 import time_machine
 
 from bridge import settings
-from bridge.daemon.due_jobs import make_timers
+from bridge.daemon.due_job_recorder import make_timers
 from bridge.errors import LedgerError, UserError
 from bridge.records import Job, Stream
 from bridge.schedule import Due, Interval, Scheduler, WallClock
-from bridge.settings.crontab import parse_timing
+from bridge.settings.timing import parse_timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence

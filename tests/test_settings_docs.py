@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from bridge import settings
-from bridge.mapping.maps import DEFAULTS
+from bridge.mapping.built_in_maps import DEFAULTS
 from bridge.records import Stream
-from bridge.settings.keys import FILE_SUFFIX, document_keys, dotted, secret_keys
 from bridge.settings.model import ConnectionDocument, Document
+from bridge.settings.setting_names import FILE_SUFFIX, document_keys, dotted, secret_keys
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "configuration.md").read_text()

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from bridge import settings
 from bridge.errors import ConfigurationError
-from bridge.settings.keys import Path as KeyPath
-from bridge.settings.keys import document_keys, dotted, variable_name
 from bridge.settings.model import Document
+from bridge.settings.setting_names import Path as KeyPath
+from bridge.settings.setting_names import document_keys, dotted, variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

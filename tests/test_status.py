@@ -17,11 +17,11 @@ from bridge.errors import LedgerError
 from bridge.ledger.daemon_state import TimestampName, set_next_due, set_timestamp
 from bridge.ledger.database import writing
 from bridge.ledger.open import lock_ledger
-from bridge.ledger.pauses import set_pause
 from bridge.ledger.read_model import RecordSummary, list_feeds
-from bridge.ledger.record_details import HistoryLine, RecordRelations
+from bridge.ledger.record_relations_and_history import HistoryLine, RecordRelations
 from bridge.ledger.row_mapping import Feed
 from bridge.ledger.schema import pauses, records, sweeps
+from bridge.ledger.stored_pauses import set_pause
 from bridge.ledger.sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep
 from bridge.ledger.webhook_queue import store_webhooks
 from bridge.records import Job, Reason, ReceivedWebhook, State, Stream

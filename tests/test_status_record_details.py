@@ -12,7 +12,7 @@ import pytest
 from books import kept
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
-from bridge.ledger.record_details import RecordRelations, load_relations
+from bridge.ledger.record_relations_and_history import RecordRelations, load_relations
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Reason, State, Stream
 from bridge.sandbox import Options, Sandbox

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge import settings
-from bridge.daemon.due_jobs import overdue_at
+from bridge.daemon.due_job_recorder import overdue_at
 from bridge.errors import QueryFileError
 from bridge.names import Hasher
 from bridge.records import Stream

@@ -13,7 +13,7 @@ from bridge.admin.overview import TimeText
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import OperatorAction
 from bridge.ledger.read_model import AttentionKind, find_page, last_rejections, list_feeds
-from bridge.ledger.record_details import load_relations
+from bridge.ledger.record_relations_and_history import load_relations
 from bridge.ledger.statistics import count_states
 from bridge.records import State, Stream
 from bridge.status.record_details import COMPARED, FieldText, difference, the_other

@@ -15,9 +15,9 @@ from bridge.admin.sessions import FlashMessage
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import OperatorAction, apply_if_unchanged, record_version
-from bridge.ledger.pauses import Direction, load_pause
 from bridge.ledger.read_model import RecordQuery, find_records
-from bridge.ledger.record_details import load_history, load_relations
+from bridge.ledger.record_relations_and_history import load_history, load_relations
+from bridge.ledger.stored_pauses import Direction, load_pause
 from bridge.names import fit
 from bridge.records import NameClaim, State
 from bridge.status.record_details import automatic_step, event, meaning, other_of, sides, ways
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from bridge.admin.context import PageContext
     from bridge.admin.rendering import Templates
     from bridge.ledger.operator_actions import ActionResult
-    from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader, RecordSummary
-    from bridge.ledger.record_details import HistoryLine, RecordRelations
+    from bridge.ledger.record_relations_and_history import HistoryLine, RecordRelations
+    from bridge.ledger.stored_pauses import Pause
 
 __all__ = ["RecordPage", "done"]
 

@@ -33,7 +33,7 @@ from bridge.serving import ADMIN, LimitedServer, open_sockets
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from bridge.admin.pages import Pages
+    from bridge.admin.routes import Pages
     from bridge.status import Snapshot
 
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -14,7 +14,7 @@ It never contains a person's name, an id, or what a remote system answered. ``He
 round: an outside service raises the alarm if the bridge stops calling it.
 """
 
-from bridge.alerts.apprise_address import Address, Message, address_of
+from bridge.alerts.apprise_sender import Address, Message, address_of
 from bridge.alerts.conditions import AlertKind, Condition, Disk, conditions, count_waiting, disk_of
 from bridge.alerts.heartbeat import Heartbeat
 from bridge.alerts.notifier import Notifier

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.alerts.apprise_address import Message
+from bridge.alerts.apprise_sender import Message
 from bridge.alerts.conditions import DAY, HOUR, ONCE, OVER, AlertKind, conditions, count_waiting, disk_of
 from bridge.errors import LedgerError
 from bridge.ledger.daemon_state import (
@@ -26,7 +26,7 @@ from bridge.records import State
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
-    from bridge.alerts.apprise_address import Address
+    from bridge.alerts.apprise_sender import Address
     from bridge.alerts.conditions import Condition, Disk, OverdueAt
     from bridge.alerts.heartbeat import Heartbeat
     from bridge.ledger.database import Ledger

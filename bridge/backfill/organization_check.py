@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from bridge.backfill.report import Problem
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.ledger.organizations import find_stop_reason
+from bridge.ledger.connection_organizations import find_stop_reason
 from bridge.organization_guard import OtherTrakor, other_trakor_advice
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.auth import AmbiguousOrganization, DifferentOrganization
+from bridge.salestrekker.login import AmbiguousOrganization, DifferentOrganization
 
 if TYPE_CHECKING:
     from bridge.delivery import SendingSettings

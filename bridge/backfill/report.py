@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from bridge.errors import Refused, Transient
 from bridge.ledger.statistics import QUALIFIED, SHARED
 from bridge.records import Stream
-from bridge.salestrekker.auth import AmbiguousOrganization
+from bridge.salestrekker.login import AmbiguousOrganization
 from bridge.status import burst_line, burst_note
 from bridge.status.vocabulary import situation_of
 

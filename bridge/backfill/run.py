@@ -29,7 +29,7 @@ import structlog
 
 from bridge.backfill.backpressure import Backlog
 from bridge.backfill.organization_check import blocks_sending, check_trakor
-from bridge.backfill.pauses import end_pauses, note_refusals, operator_pauses
+from bridge.backfill.pause_handling import end_pauses, note_refusals, operator_pauses
 from bridge.backfill.report import (
     ConnectionReport,
     Problem,
@@ -43,13 +43,13 @@ from bridge.backfill.report import (
     waiting_for,
 )
 from bridge.delivery import Delivery, OutgoingStream, SendingMode
-from bridge.delivery.ledger_loss import LedgerLossDetector, loss_warning
+from bridge.delivery.lost_ledger_detector import LedgerLossDetector, loss_warning
 from bridge.errors import BridgeError, Refused
 from bridge.ledger.maintenance import prune_history, temporary_copy
 from bridge.ledger.open import open_ledger
-from bridge.ledger.pauses import Direction
 from bridge.ledger.send_queue import NOTHING, has_pending, open_feed
 from bridge.ledger.statistics import find_groups
+from bridge.ledger.stored_pauses import Direction
 from bridge.ledger.sweeps import (
     begin_run,
     count_nameless,
@@ -59,7 +59,7 @@ from bridge.ledger.sweeps import (
     find_last_good,
 )
 from bridge.names import Hasher
-from bridge.salestrekker.auth import AmbiguousOrganization
+from bridge.salestrekker.login import AmbiguousOrganization
 from bridge.sync import sweep
 from bridge.wiring.connection import (
     load_plan,
@@ -67,8 +67,8 @@ from bridge.wiring.connection import (
     make_sweep_source,
     make_trakor_client,
 )
-from bridge.wiring.ledger import dry_run_key, find_remains_of_lost_ledger, ledger_key, ledger_path
-from bridge.wiring.organizations import (
+from bridge.wiring.ledger_location import dry_run_key, find_remains_of_lost_ledger, ledger_key, ledger_path
+from bridge.wiring.organization_identity import (
     check_and_note_connections,
     identify_connections,
     make_salestrekker_guard,
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
     from bridge.backfill.report import ProgressListener
-    from bridge.delivery.types import BatchResult
+    from bridge.delivery.sending_options import BatchResult
     from bridge.ledger.database import Ledger
     from bridge.ledger.observe import ObserveResult
     from bridge.ledger.row_mapping import Feed

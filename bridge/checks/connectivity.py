@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.salestrekker.auth import AmbiguousOrganization, WrongOrganization
+from bridge.salestrekker.login import AmbiguousOrganization, WrongOrganization
 from bridge.salestrekker.reachability import connection_advice, find_likely_address, probe_address
 from bridge.wiring.connection import make_trakor_client
 

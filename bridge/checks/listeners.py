@@ -10,7 +10,7 @@ from bridge.ledger.open import is_daemon_running
 from bridge.serving import PortTaken
 from bridge.settings import is_loopback
 from bridge.webhooks import open_webhook_sockets
-from bridge.wiring.ledger import ledger_path
+from bridge.wiring.ledger_location import ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection

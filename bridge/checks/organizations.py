@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from bridge.checks.ledger import LEDGER_KEY
 from bridge.checks.report import Check, failed, not_tried
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.canaries import load_stray_names
-from bridge.ledger.database import reading
-from bridge.ledger.open import is_outdated, read_revision
-from bridge.ledger.organizations import (
+from bridge.ledger.canary_payloads import load_stray_names
+from bridge.ledger.connection_and_scope_renames import find_without_name, refuse_if_renamed
+from bridge.ledger.connection_organizations import (
     OTHER_SOURCE,
     OTHER_TRAKOR,
     KnownOrganizations,
     TrakorIdentity,
     load_known,
 )
-from bridge.ledger.renames import find_without_name, refuse_if_renamed
-from bridge.wiring.ledger import ledger_path, make_text_storage
-from bridge.wiring.organizations import hash_organization, hash_trakor, identify_connections
+from bridge.ledger.database import reading
+from bridge.ledger.open import is_outdated, read_revision
+from bridge.wiring.ledger_location import ledger_path, make_text_storage
+from bridge.wiring.organization_identity import hash_organization, hash_trakor, identify_connections
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -11,8 +11,8 @@ from bridge.salestrekker.by_id_query import build_batch_request, parse_by_id_que
 from bridge.salestrekker.graphql_errors import ErrorKind
 from bridge.salestrekker.list_query import Position, parse_list_query
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
-from bridge.salestrekker.schema.server_validation import find_server_mismatches
-from bridge.salestrekker.schema.suggestions import format_corrections, make_corrections
+from bridge.salestrekker.schema.corrections import format_corrections, make_corrections
+from bridge.salestrekker.schema.server_error_sentences import find_server_mismatches
 from bridge.salestrekker.schema.validation import find_mismatches
 from bridge.wiring.connection import TICKET
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.schema.corrections import QueryMismatch, SourceLocation
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.suggestions import QueryMismatch, SourceLocation
 
 __all__ = ["Files", "Query", "first_page", "load", "try_query"]
 

@@ -38,7 +38,7 @@ from bridge.checks.schema_pull import IMPATIENT, live_schema, saved_schema
 from bridge.errors import BridgeError, LedgerError, QueryFileError
 from bridge.ledger.database import reading
 from bridge.ledger.open import find_owner, is_daemon_running, is_outdated, read_revision
-from bridge.ledger.pauses import Direction, list_pauses
+from bridge.ledger.stored_pauses import Direction, list_pauses
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import DEAL_CONTACTS, Stream
@@ -46,7 +46,7 @@ from bridge.salestrekker.schema.changes import find_changes
 from bridge.salestrekker.schema.introspection import SCHEMA_FILE, SchemaUnavailable, read_saved_schema
 from bridge.salestrekker.schema.record_shape import read_selection
 from bridge.wiring.connection import TICKET, find_mismatch, make_salestrekker_client
-from bridge.wiring.ledger import ledger_key, ledger_path
+from bridge.wiring.ledger_location import ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from bridge.cli.command_setup import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
 from bridge.cli.output import escape
-from bridge.cli.session import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
 from bridge.errors import UserError
 
 if TYPE_CHECKING:

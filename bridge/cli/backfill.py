@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     JsonOption,
@@ -26,7 +26,7 @@ from bridge.records import Stream
 
 if TYPE_CHECKING:
     from bridge.backfill import ProgressListener, Report
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
     from bridge.ledger.database import Ledger
 
 __all__ = ["add_to"]

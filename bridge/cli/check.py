@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.output import tell
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     JsonOption,
@@ -19,13 +18,14 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.output import tell
 from bridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.checks import Check
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
 
 __all__ = ["add_to"]
 

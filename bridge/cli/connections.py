@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.output import ask_yes_no, escape, tell
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     JsonOption,
@@ -18,12 +17,13 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.output import ask_yes_no, escape, tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
     from bridge.ledger.read_model import Reader
     from bridge.status import ConnectionHealth
 
@@ -100,7 +100,7 @@ def _list(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.status import connection_health  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     found = connection_health(ledger_path(session.settings), tuple(session.settings.connections))
@@ -141,9 +141,9 @@ def _rename(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
+    from bridge.ledger.connection_and_scope_renames import MAIN, rename_connection  # noqa: PLC0415 - see the package
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
     from bridge.ledger.open import lock_ledger  # noqa: PLC0415 - see the package
-    from bridge.ledger.renames import MAIN, rename_connection  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path, configured = session.ledger, session.settings.connections
@@ -169,11 +169,11 @@ def _confirm(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
+    from bridge.ledger.connection_organizations import confirm_organizations, count_sent_before, list_doubts  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading, writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.organizations import confirm_organizations, count_sent_before, list_doubts  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
-    from bridge.wiring.organizations import hash_trakor  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_key  # noqa: PLC0415 - see the package
+    from bridge.wiring.organization_identity import hash_trakor  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     configured = session.settings.connections
@@ -204,8 +204,8 @@ def _confirm(
 
 def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict[str, int]:
     """Unconfigured connections that a new one may be, with their records; empty if it is not new."""
-    from bridge.ledger.organizations import is_new_connection  # noqa: PLC0415 - see the package
-    from bridge.ledger.renames import count_unconfigured_records  # noqa: PLC0415 - see the package
+    from bridge.ledger.connection_and_scope_renames import count_unconfigured_records  # noqa: PLC0415 - see the package
+    from bridge.ledger.connection_organizations import is_new_connection  # noqa: PLC0415 - see the package
 
     return count_unconfigured_records(ledger, configured) if is_new_connection(ledger, name) else {}
 
@@ -254,11 +254,11 @@ def tell_strays(session: Session) -> None:
 
 def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
     """The names, how many more were forgotten since, and whether the connection is still stopped."""
-    from bridge.ledger.canaries import load_stray_names  # noqa: PLC0415 - see the package
+    from bridge.ledger.canary_payloads import load_stray_names  # noqa: PLC0415 - see the package
+    from bridge.ledger.connection_organizations import load_known  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import read_revision  # noqa: PLC0415 - see the package
-    from bridge.ledger.organizations import load_known  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
 
     path = ledger_path(session.settings)
     if read_revision(path) is None:

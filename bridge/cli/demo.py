@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bridge.backfill import ConnectionReport, ProgressListener
     from bridge.demo import Narrator
-    from bridge.demo.narrator import Paragraph
+    from bridge.demo.narrator_protocol import Paragraph
 
 __all__ = ["TerminalNarrator", "add_to"]
 

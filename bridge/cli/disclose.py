@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from bridge.cli.output import width_of, wrap
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     JsonOption,
@@ -15,6 +14,7 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.output import width_of, wrap
 
 if TYPE_CHECKING:
     import typer

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeAlias, TypeVar
 
 import typer
 
+from bridge.cli.command_setup import ConfigOption, LogFormatOption, LogLevelOption  # noqa: TC001 - Typer reads them
 from bridge.cli.output import tell
-from bridge.cli.session import ConfigOption, LogFormatOption, LogLevelOption  # noqa: TC001 - Typer reads them
 from bridge.errors import Refused, Transient, UserError
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.output import tell
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     JsonOption,
@@ -18,6 +17,7 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.output import tell
 from bridge.errors import UserError
 
 __all__ = ["add_to"]
@@ -81,7 +81,7 @@ def _backup(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.maintenance import back_up, copy_key  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
@@ -106,7 +106,7 @@ def _check(
 ) -> int:
     from bridge.ledger.integrity import check_ledger  # noqa: PLC0415 - see the package
     from bridge.ledger.open import require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_key, ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_key, ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
@@ -135,7 +135,7 @@ def _vacuum(
 ) -> None:
     from bridge.ledger.maintenance import vacuum  # noqa: PLC0415 - see the package
     from bridge.ledger.open import lock_ledger, require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)

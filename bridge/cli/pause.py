@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
+from bridge.cli.command_setup import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
 from bridge.cli.output import escape, tell
-from bridge.cli.session import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.cli.session import Session
-    from bridge.ledger.pauses import Direction, Pause
+    from bridge.cli.command_setup import Session
     from bridge.ledger.read_model import Reader
+    from bridge.ledger.stored_pauses import Direction, Pause
 
 __all__ = ["add_to"]
 
@@ -84,7 +84,7 @@ def _resume(
 def _for_each(session: Session, change: Callable[[Reader, str, Direction], str], *, reading: bool) -> None:
     """Change one direction of each connection in one transaction, and print the results."""
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.pauses import Direction  # noqa: PLC0415 - see the package
+    from bridge.ledger.stored_pauses import Direction  # noqa: PLC0415 - see the package
 
     direction = Direction.READING if reading else Direction.SENDING
     with writing(session.ledger) as connection:
@@ -95,7 +95,7 @@ def _for_each(session: Session, change: Callable[[Reader, str, Direction], str],
 
 def _stop(connection: Reader, name: str, direction: Direction) -> str:
     """Pause one direction; return a sentence, with the reason of an earlier pause."""
-    from bridge.ledger.pauses import EARLIER, load_pause, set_pause  # noqa: PLC0415 - see the package
+    from bridge.ledger.stored_pauses import EARLIER, load_pause, set_pause  # noqa: PLC0415 - see the package
 
     before, now = load_pause(connection, name, direction), _now()
     if before is not None and before.by_person:
@@ -116,8 +116,8 @@ def _go_on(connection: Reader, name: str, direction: Direction) -> str:
 
     A connection that joins other organisations than before stays stopped; the sentence says so.
     """
-    from bridge.ledger.organizations import pause_if_stopped, recovery_advice  # noqa: PLC0415 - see the package
-    from bridge.ledger.pauses import clear_pause, list_pauses  # noqa: PLC0415 - see the package
+    from bridge.ledger.connection_organizations import pause_if_stopped, recovery_advice  # noqa: PLC0415 - see the package
+    from bridge.ledger.stored_pauses import clear_pause, list_pauses  # noqa: PLC0415 - see the package
 
     found = [
         pause
@@ -134,7 +134,7 @@ def _go_on(connection: Reader, name: str, direction: Direction) -> str:
 
 
 def _resumed(pause: Pause) -> str:
-    from bridge.ledger.pauses import EARLIER  # noqa: PLC0415 - see the package
+    from bridge.ledger.stored_pauses import EARLIER  # noqa: PLC0415 - see the package
 
     now = _now()
     _, _, earlier = pause.reason.partition(EARLIER)

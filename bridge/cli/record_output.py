@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
-    from bridge.ledger.record_details import HistoryLine, RecordRelations
+    from bridge.ledger.record_relations_and_history import HistoryLine, RecordRelations
     from bridge.status.record_details import FieldText as Value
 
 __all__ = [

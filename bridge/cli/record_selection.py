@@ -17,7 +17,7 @@ from bridge.records import Reason, State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
     from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
     from bridge.names import Hasher
 
@@ -234,7 +234,7 @@ def hasher_of(session: Session, connection: Reader) -> Hasher:
     """
     from bridge.ledger.open import verify_key  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_key  # noqa: PLC0415 - see the package
 
     key = ledger_key(session.settings, make=False)
     verify_key(connection, key)

@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from bridge.cli.command_setup import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
 from bridge.cli.output import tell
 from bridge.cli.record_selection import (
     FIELDS,
@@ -23,22 +32,13 @@ from bridge.cli.record_selection import (
     parse_words,
     the_one,
 )
-from bridge.cli.session import (
-    ConfigOption,
-    ConnectionOption,
-    JsonOption,
-    LogFormatOption,
-    LogLevelOption,
-    begin,
-    print_json,
-)
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
     from bridge.ledger.read_model import RecordSummary
 
 __all__ = ["add_to"]
@@ -299,7 +299,7 @@ def _show_all(session: Session, path: Path, selection: Selection, *, json: bool)
     from bridge.cli.record_output import as_json, show_record  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import is_daemon_running  # noqa: PLC0415 - see the package
-    from bridge.ledger.record_details import load_history, load_relations  # noqa: PLC0415 - see the package
+    from bridge.ledger.record_relations_and_history import load_history, load_relations  # noqa: PLC0415 - see the package
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
     with reading(path, session.text_storage) as ledger:
@@ -393,7 +393,7 @@ def _decision(action: str) -> Callable[..., int]:
 def _decide(
     session: Session, action: str, selection: Selection, *, yes: bool, json: bool, given_name: str = ""
 ) -> int:
-    from bridge.cli.record_actions import decide  # noqa: PLC0415 - see the package
+    from bridge.cli.record_decisions import decide  # noqa: PLC0415 - see the package
     from bridge.ledger.operator_actions import OperatorAction  # noqa: PLC0415 - see the package
 
     return decide(session, OperatorAction(action), selection, given_name=given_name, yes=yes, json=json)
@@ -411,7 +411,7 @@ def _forget(  # noqa: PLR0913 - one parameter for each option
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.cli.record_actions import (  # noqa: PLC0415 - see the package
+    from bridge.cli.record_decisions import (  # noqa: PLC0415 - see the package
         forget_one,
         forgotten_as_json,
         show_forgotten,

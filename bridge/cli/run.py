@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bridge.cli.output import escape
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     LogFormatOption,
     LogLevelOption,
     begin,
 )
+from bridge.cli.output import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
     from bridge.settings import Settings
 
 __all__ = ["add_to"]

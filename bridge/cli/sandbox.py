@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.session import collect_seldom
+from bridge.cli.command_setup import collect_seldom
 from bridge.errors import UserError
 
 __all__ = ["add_to"]

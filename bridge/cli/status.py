@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.connections import tell_strays
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     JsonOption,
@@ -19,10 +18,11 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.connections import tell_strays
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
     from bridge.status import Snapshot
 
 __all__ = ["add_to"]
@@ -92,7 +92,7 @@ def _require_terminal(*, json: bool) -> None:
 def _take(session: Session) -> Snapshot:
     from bridge.records import Stream  # noqa: PLC0415 - see the package
     from bridge.status import take  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
 
     settings = session.settings
     streams = {

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.output import escape, tell
-from bridge.cli.session import (
+from bridge.cli.command_setup import (
     ConfigOption,
     ConnectionOption,
     JsonOption,
@@ -17,13 +16,14 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.output import escape, tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bridge.cli.session import Session
+    from bridge.cli.command_setup import Session
     from bridge.ledger.webhook_queue import StoredWebhook
 
 __all__ = ["add_to"]

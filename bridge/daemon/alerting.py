@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.alerts import Heartbeat, Notifier, address_of
-from bridge.daemon.due_jobs import overdue_at
+from bridge.daemon.due_job_recorder import overdue_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

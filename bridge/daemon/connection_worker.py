@@ -29,7 +29,7 @@ from bridge.delivery import DeliverySupervisor, OutgoingStream
 from bridge.ledger.daemon_state import TimestampName, set_timestamp
 from bridge.ledger.send_queue import open_feed
 from bridge.wiring.connection import make_salestrekker_client, make_trakor_client
-from bridge.wiring.organizations import make_salestrekker_guard, make_trakor_guard
+from bridge.wiring.organization_identity import make_salestrekker_guard, make_trakor_guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.names import Hasher
     from bridge.records import Stream
-    from bridge.salestrekker.large_responses import LargeListRoom
+    from bridge.salestrekker.lazy_lists import LargeListRoom
     from bridge.wiring.connection import ConnectionPlan
 
 __all__ = ["ConnectionWorker"]

@@ -14,7 +14,7 @@ import structlog
 
 from bridge.admin import AdminServer, HealthReport
 from bridge.admin.context import PageContext
-from bridge.admin.pages import Pages
+from bridge.admin.routes import Pages
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.webhook_inbox import WebhookInbox
 from bridge.ledger.webhook_queue import probe_storage

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import Refused, Transient
-from bridge.ledger.organizations import find_stop_reason, pause_if_stopped
-from bridge.ledger.pauses import Direction, clear_pause, load_pause, set_pause
+from bridge.ledger.connection_organizations import find_stop_reason, pause_if_stopped
+from bridge.ledger.stored_pauses import Direction, clear_pause, load_pause, set_pause
 from bridge.organization_guard import OtherTrakor
-from bridge.salestrekker.auth import AmbiguousOrganization, DifferentOrganization
+from bridge.salestrekker.login import AmbiguousOrganization, DifferentOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Callable

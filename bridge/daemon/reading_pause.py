@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import Refused, Transient
-from bridge.ledger.pauses import Direction, clear_pause, load_pause, set_pause
+from bridge.ledger.stored_pauses import Direction, clear_pause, load_pause, set_pause
 from bridge.retry import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import structlog
 
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
-from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.webhook_queue import find_due_webhooks, finish_webhooks, postpone_webhooks
 from bridge.records import DEAL_CONTACTS, Stream
 from bridge.retry import RetryPolicy

@@ -11,14 +11,14 @@
     NameHolder ──succeed─────────────────────────────> Decision   succession.py: it represents no name
 """
 
+from bridge.decision.claim_succession import can_succeed, represents_name, succeed
 from bridge.decision.comparison import is_comparable, is_decided, rehash
-from bridge.decision.merged_record import has_new_identifiers, hold_after_drop, hold_if_conflicting
+from bridge.decision.keep_state import stay_unchanged
 from bridge.decision.new_record import HolderOf, decide_as_new
 from bridge.decision.observed import decide, is_stale
 from bridge.decision.on_response import fail, give_back, reject, settle
 from bridge.decision.operator import accept, dismiss, drop, retry
-from bridge.decision.succession import can_succeed, represents_name, succeed
-from bridge.decision.unchanged import stay_unchanged
+from bridge.decision.record_sharing_party import has_new_identifiers, hold_after_drop, hold_if_conflicting
 
 __all__ = [
     "HolderOf",

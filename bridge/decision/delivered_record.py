@@ -6,8 +6,8 @@ These are the rows "answered" of the decision table (docs/decisions.md).
 from __future__ import annotations
 
 from bridge.decision.comparison import RULES, Comparison, compare, has_source_changed, hashes_if_unmappable
+from bridge.decision.keep_state import mark_filtered, stay
 from bridge.decision.new_record import HolderOf, decide_as_new, describe_unsendable, hold
-from bridge.decision.unchanged import mark_filtered, stay
 from bridge.records import (
     UNKNOWN,
     Decision,

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from bridge.decision.claim_succession import succeed
 from bridge.decision.comparison import translate_hashes
 from bridge.decision.same_person import Likeness, likeness
-from bridge.decision.succession import succeed
 from bridge.records import (
     Decision,
     Draft,

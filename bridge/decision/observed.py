@@ -10,9 +10,9 @@ from typing import Final
 
 from bridge.decision.comparison import Comparison, compare, hashes_if_unmappable, rehash
 from bridge.decision.delivered_record import decide_delivered, decide_renamed, decide_repaired
-from bridge.decision.merged_record import decide_merged
+from bridge.decision.keep_state import mark_filtered, stay, without_note
 from bridge.decision.new_record import HolderOf, decide_as_new, describe_unsendable, other_holder
-from bridge.decision.unchanged import mark_filtered, stay, without_note
+from bridge.decision.record_sharing_party import decide_merged
 from bridge.records import (
     Decision,
     Draft,

@@ -5,9 +5,15 @@ record from an outage, and ``circuit_breaker`` limits the requests in flight. ``
 running in the daemon.
 """
 
-from bridge.delivery.sender import Delivery
+from bridge.delivery.delivery_loop import Delivery
+from bridge.delivery.sending_options import (
+    BatchResult,
+    Destination,
+    OutgoingStream,
+    SendingMode,
+    SendingSettings,
+)
 from bridge.delivery.supervisor import DeliverySupervisor
-from bridge.delivery.types import BatchResult, Destination, OutgoingStream, SendingMode, SendingSettings
 
 __all__ = [
     "BatchResult",

@@ -6,12 +6,12 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery.types import Outage
+from bridge.delivery.sending_options import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.delivery.types import SendingSettings
+    from bridge.delivery.sending_options import SendingSettings
     from bridge.errors import Transient
     from bridge.retry import RetryPolicy
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import Rejected, Transient, Unanswered
-from bridge.ledger.canaries import open_canaries
+from bridge.ledger.canary_payloads import open_canaries
 
 if TYPE_CHECKING:
-    from bridge.delivery.types import Destination, OutgoingStream
+    from bridge.delivery.sending_options import Destination, OutgoingStream
     from bridge.ledger.database import Ledger
     from bridge.records import Payload, Stream
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.delivery.failure_classifier import FailureClassifier
-from bridge.delivery.stopped_streams import StoppedStreams
+from bridge.delivery.failure_attribution import FailureClassifier
+from bridge.delivery.stopped_stream_trials import StoppedStreams
 from bridge.errors import Refusal, Refused, Rejected, Transient
 from bridge.records import Retry
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from bridge.delivery.circuit_breaker import SendingBreaker
     from bridge.delivery.claim_buffer import ClaimBuffer
-    from bridge.delivery.failure_classifier import RejectionHistory
+    from bridge.delivery.failure_attribution import RejectionHistory
     from bridge.delivery.probe_requests import ProbeRequests
     from bridge.delivery.result_writer import ResultWriter
-    from bridge.delivery.stopped_streams import StoppedStream
-    from bridge.delivery.types import OutgoingStream, SendingMode, SendingSettings
+    from bridge.delivery.sending_options import OutgoingStream, SendingMode, SendingSettings
+    from bridge.delivery.stopped_stream_trials import StoppedStream
     from bridge.records import Stream, TrakorAnswer, WorkItem
 
 __all__ = ["ResponseHandler"]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery.types import BatchResult
+from bridge.delivery.sending_options import BatchResult
 from bridge.ledger.settlement import settle
 from bridge.records import Accepted, Rejection, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from bridge.delivery.types import OutgoingStream
+    from bridge.delivery.sending_options import OutgoingStream
     from bridge.ledger.database import Ledger
     from bridge.records import Outcome, Stream
 

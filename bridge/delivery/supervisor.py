@@ -23,21 +23,27 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.delivery.failure_classifier import RejectionHistory
-from bridge.delivery.ledger_loss import LedgerLossDetector, loss_warning
-from bridge.delivery.pauses import SendingPauses
+from bridge.delivery.delivery_loop import Delivery
+from bridge.delivery.failure_attribution import RejectionHistory
+from bridge.delivery.lost_ledger_detector import LedgerLossDetector, loss_warning
 from bridge.delivery.probe_requests import ProbeRequests
-from bridge.delivery.sender import Delivery
-from bridge.delivery.stopped_streams import StoppedStream
-from bridge.delivery.types import MOST_REJECTIONS, SendingMode
+from bridge.delivery.sending_options import MOST_REJECTIONS, SendingMode
+from bridge.delivery.sending_pauses import SendingPauses
+from bridge.delivery.stopped_stream_trials import StoppedStream
 from bridge.errors import Refused, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.delivery.types import BatchResult, Destination, Outage, OutgoingStream, SendingSettings
+    from bridge.delivery.sending_options import (
+        BatchResult,
+        Destination,
+        Outage,
+        OutgoingStream,
+        SendingSettings,
+    )
     from bridge.ledger.database import Ledger
-    from bridge.ledger.pauses import Pause
+    from bridge.ledger.stored_pauses import Pause
     from bridge.records import Stream
 
 __all__ = ["DeliverySupervisor"]

@@ -5,7 +5,7 @@ record is where it is. ``naive_sync`` is a loop that posts every item by its nam
 reads the simulated Salestrekker records, and ``narrator`` is how all of them print.
 """
 
-from bridge.demo.narrator import Narrator
+from bridge.demo.narrator_protocol import Narrator
 from bridge.demo.run import demonstrate
 
 __all__ = ["Narrator", "demonstrate"]

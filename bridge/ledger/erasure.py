@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from bridge.errors import UserError
-from bridge.ledger.canaries import forget_stray
+from bridge.ledger.canary_payloads import forget_stray
+from bridge.ledger.decision_writer import UnitOfWork
 from bridge.ledger.row_mapping import KNOWN, Feed, to_feed, to_ledger_row
 from bridge.ledger.schema import (
     canaries,
@@ -28,7 +29,6 @@ from bridge.ledger.schema import (
     stored_texts,
 )
 from bridge.ledger.send_queue import DEFAULT_LIMITS
-from bridge.ledger.unit_of_work import UnitOfWork
 from bridge.records import Policy, Reason, State
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from bridge import names
 from bridge.decision import represents_name
 from bridge.errors import LedgerError
 from bridge.ledger.bulk_sql import fetch_all
-from bridge.ledger.column_types import UNREADABLE
-from bridge.ledger.renames import find_unconfigured_feeds
+from bridge.ledger.connection_and_scope_renames import find_unconfigured_feeds
+from bridge.ledger.damage_tolerant_columns import UNREADABLE
 from bridge.ledger.row_mapping import KNOWN, is_in, sealer_of, to_ledger_row, unpack_identifiers
 from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import canaries, claims, contents, feeds, links, records, sweeps

@@ -11,11 +11,11 @@ from sqlalchemy import select, update
 
 from bridge import decision
 from bridge.errors import UserError
+from bridge.ledger.decision_writer import UnitOfWork
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.row_mapping import KNOWN, to_ledger_row
 from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import records
-from bridge.ledger.unit_of_work import UnitOfWork
 from bridge.records import Reason, State
 
 if TYPE_CHECKING:

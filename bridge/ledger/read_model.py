@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Boolean, case, func, literal_column, or_, select, text, union
 
-from bridge.ledger.pauses import Pause, list_pauses
 from bridge.ledger.row_mapping import KNOWN, UNKNOWN_FEED, Feed, is_in, to_feed, to_ledger_row
 from bridge.ledger.row_writes import TO_SEND
 from bridge.ledger.schema import (
@@ -29,6 +28,7 @@ from bridge.ledger.schema import (
     stored_texts,
 )
 from bridge.ledger.sealed_texts import FieldChange, find_changes, open_content, open_draft
+from bridge.ledger.stored_pauses import Pause, list_pauses
 from bridge.records import Stream
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from sqlalchemy.types import NullType
 
 from bridge import names
 from bridge.errors import LedgerError
-from bridge.ledger.column_types import (
+from bridge.ledger.connection_and_scope_renames import move_feed
+from bridge.ledger.damage_tolerant_columns import (
     MAX_NUMBER,
     MAX_TIME,
     NUMBER,
@@ -37,7 +38,6 @@ from bridge.ledger.column_types import (
     SafeBinary,
     SafeText,
 )
-from bridge.ledger.renames import move_feed
 from bridge.ledger.schema import TO_SEND, claims, feeds, links, namespaces, records, rules, stored_texts
 from bridge.records import (
     LedgerRow,

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bridge.ledger.column_types import (
+from bridge.ledger.damage_tolerant_columns import (
     NUMBER,
     TEXT,
     TIME,

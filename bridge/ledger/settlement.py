@@ -19,13 +19,13 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import decision, names
 from bridge.ledger.bulk_sql import fetch_all
-from bridge.ledger.canaries import store_canaries
+from bridge.ledger.canary_payloads import store_canaries
+from bridge.ledger.decision_writer import UnitOfWork
 from bridge.ledger.row_mapping import KNOWN, is_in, is_one_of, to_ledger_row
 from bridge.ledger.row_writes import NOTED
 from bridge.ledger.schema import claims, facts, feeds, links, records, stored_texts
 from bridge.ledger.send_queue import end_claims
 from bridge.ledger.statistics import count_delivered
-from bridge.ledger.unit_of_work import UnitOfWork
 from bridge.records import Accepted, DraftAction, Rejection, Retry, State
 
 if TYPE_CHECKING:

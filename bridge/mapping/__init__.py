@@ -11,10 +11,10 @@ compiles and evaluates, ``functions`` adds functions to JMESPath's own, ``conver
 and prices, and ``mapper`` combines them. ``field_usage`` compares a map with what a query selects.
 """
 
+from bridge.mapping.built_in_maps import DEFAULT_WHERE, DEFAULTS, SPELT_OUT, complete_map
 from bridge.mapping.field_usage import Misread, RecordShape, find_misreads, fix_list_access, rewrite_paths
 from bridge.mapping.functions import FUNCTION_NAMES
 from bridge.mapping.mapper import Mapper
-from bridge.mapping.maps import DEFAULT_WHERE, DEFAULTS, SPELT_OUT, complete_map
 
 __all__ = [
     "DEFAULTS",

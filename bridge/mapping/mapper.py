@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from bridge import names
 from bridge.errors import QueryFileError, Rejected
+from bridge.mapping.built_in_maps import IDENTIFIERS, complete_map, map_as_text, map_from_text
 from bridge.mapping.conversion import price, text, to_free_text, to_identifiers
 from bridge.mapping.expressions import Expressions, MappingError
-from bridge.mapping.maps import IDENTIFIERS, complete_map, map_as_text, map_from_text
 from bridge.records import UNKNOWN, Draft, Policy, Reason, Rules, Unsendable
 
 if TYPE_CHECKING:

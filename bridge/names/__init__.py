@@ -10,9 +10,9 @@ Nothing here reads a clock, a file or a setting. ``RULES`` numbers the rules. It
 fingerprint and of stored hashes, so that new rules do not look like changes at the source.
 """
 
-from bridge.names.canonical import canonical, canonical_field
-from bridge.names.hashes import FIRST_RULES, OTHER_RULES, RULES, Hasher, decode, encode, revision_of
+from bridge.names.canonical_fields import canonical, canonical_field
 from bridge.names.phones import load_tables
+from bridge.names.record_hashes import FIRST_RULES, OTHER_RULES, RULES, Hasher, decode, encode, revision_of
 from bridge.names.trakor_names import LONGEST, fit, key, qualify, tidy
 
 __all__ = [

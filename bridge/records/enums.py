@@ -1,4 +1,4 @@
-"""The enumerations that every stage uses: streams, jobs, states, reasons, origins."""
+"""The enumerations that every stage uses: states, reasons, origins."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ import stamina
 import structlog
 
 from bridge.errors import BridgeError, Transient
+from bridge.event_loop_turns import SLICE_SECONDS, run_in_slices
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.auth import LoginCredentials, OrganizationLogin
 from bridge.salestrekker.by_id_batches import BatchHistory, BatchResults, read_in_batches
 from bridge.salestrekker.by_id_query import (
     BatchRefused,
@@ -34,7 +34,8 @@ from bridge.salestrekker.by_id_query import (
     read_batch_response,
 )
 from bridge.salestrekker.graphql_errors import ErrorKind
-from bridge.salestrekker.large_responses import LargeListRoom, RoomReservation
+from bridge.salestrekker.lazy_lists import LargeListRoom, RoomReservation
+from bridge.salestrekker.login import LoginCredentials, OrganizationLogin
 from bridge.salestrekker.pages import (
     Page,
     RecordsById,
@@ -56,7 +57,6 @@ from bridge.salestrekker.responses import (
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import Request, ResponseTooLarge, Transport
 from bridge.salestrekker.whole_list import WholeListProof
-from bridge.time_slices import SLICE_SECONDS, run_in_slices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -64,10 +64,10 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from bridge.records import Stream
-    from bridge.salestrekker.auth import CheckOrganization, SalestrekkerOrganization
     from bridge.salestrekker.by_id_query import ByIdQuery, ByIdResponse
     from bridge.salestrekker.graphql_errors import GraphqlResult
     from bridge.salestrekker.list_query import ListQuery
+    from bridge.salestrekker.login import CheckOrganization, SalestrekkerOrganization
     from bridge.salestrekker.pages import Identify, Page, PageRequest
     from bridge.salestrekker.tokens import RenewalPolicy, Token, TokenStatus
 

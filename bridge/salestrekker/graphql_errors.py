@@ -16,9 +16,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Transient
+from bridge.event_loop_turns import run_to_end
 from bridge.retry import LONGEST_RETRY_AFTER
 from bridge.salestrekker.response_limits import MAX_ERRORS
-from bridge.time_slices import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Mapping, Sequence

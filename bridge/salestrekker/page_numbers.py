@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.large_responses import too_long_error
+from bridge.salestrekker.lazy_lists import too_long_error
 from bridge.salestrekker.list_query import Position
 from bridge.salestrekker.pages import Page, PageRequest
 from bridge.salestrekker.paginators import MAX_FAILED_IN_A_ROW, Paginator

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
+from bridge.event_loop_turns import run_to_end
 from bridge.retry import retry_after
 from bridge.salestrekker.graphql_errors import (
     CODES,
@@ -32,10 +33,9 @@ from bridge.salestrekker.graphql_errors import (
     longest_retry_after,
     parse_result,
 )
-from bridge.salestrekker.large_responses import LongList
+from bridge.salestrekker.lazy_lists import LongList
 from bridge.salestrekker.list_info import Fact
 from bridge.salestrekker.response_limits import ERRORS_READ, INCOMPLETE_JSON, decode
-from bridge.time_slices import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence

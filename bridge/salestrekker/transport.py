@@ -27,8 +27,9 @@ from gql.transport.exceptions import TransportError, TransportServerError
 
 from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
+from bridge.event_loop_turns import SLICE_SECONDS, TimeSlice, run_in_slices
 from bridge.salestrekker.graphql_errors import parse_result_in_steps
-from bridge.salestrekker.large_responses import (
+from bridge.salestrekker.lazy_lists import (
     SMALLER_PAGES_ADVICE,
     LongList,
     TooManyItemsError,
@@ -45,7 +46,6 @@ from bridge.salestrekker.response_limits import (
     is_small,
 )
 from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpResponse, interpret_response
-from bridge.time_slices import SLICE_SECONDS, TimeSlice, run_in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bridge.sandbox.faults import Fault, throttled
 from bridge.sandbox.firewall import Blocked
 from bridge.sandbox.salestrekker import AuthErrorStyle
+from bridge.sandbox.salestrekker_organization import BrokenField
 from bridge.sandbox.server import Options, Sandbox, configuration, serve
 from bridge.sandbox.shapes import BeforeFirst, ShapeKind
 from bridge.sandbox.trakor_store import Behaviour, Lookup, Matching
-from bridge.sandbox.world import BrokenField
 
 __all__ = [
     "AuthErrorStyle",

@@ -13,8 +13,8 @@ from bisect import bisect_left
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bridge.sandbox import oddities
-from bridge.sandbox.data import EPOCH, Loans, Numbering, People, Row, fee
+from bridge.sandbox import odd_records
+from bridge.sandbox.seeded_records import EPOCH, Loans, Numbering, People, Row, fee
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -160,7 +160,7 @@ class ContactCollection(Collection):
 
     def __init__(self, size: int, seed: int) -> None:
         people = People(seed)
-        super().__init__(size, people.numbering, lambda index: oddities.contact(people, index))
+        super().__init__(size, people.numbering, lambda index: odd_records.contact(people, index))
 
     def add(
         self,
@@ -220,7 +220,7 @@ class ProductCollection(Collection):
 
     def __init__(self, size: int, seed: int) -> None:
         self._loans = Loans(seed)
-        super().__init__(size, self._loans.numbering, lambda index: oddities.product(self._loans, index))
+        super().__init__(size, self._loans.numbering, lambda index: odd_records.product(self._loans, index))
 
     def add(
         self,

@@ -33,20 +33,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge.sandbox.base import Reply, decoded, json_reply
 from bridge.sandbox.collection import ContactCollection, ProductCollection
 from bridge.sandbox.faults import Fault
+from bridge.sandbox.salestrekker_organization import BrokenField
+from bridge.sandbox.simulated_system import Reply, decoded, json_reply
 from bridge.sandbox.trakor import HOME
-from bridge.sandbox.world import BrokenField
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.sandbox.base import SimulatedSystem
     from bridge.sandbox.salestrekker import SimulatedSalestrekker
+    from bridge.sandbox.salestrekker_organization import World
+    from bridge.sandbox.simulated_system import SimulatedSystem
     from bridge.sandbox.trakor import SimulatedTrakor
     from bridge.sandbox.trakor_store import Tenant
-    from bridge.sandbox.world import World
 
 __all__ = ["Control"]
 

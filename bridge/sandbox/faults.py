@@ -23,7 +23,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.sandbox.traffic import Exchange
+    from bridge.sandbox.request_log import Exchange
 
 __all__ = ["ArmedFault", "Fault", "Faults", "throttled"]
 

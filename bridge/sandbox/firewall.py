@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bridge.sandbox.base import Reply, html_reply
+from bridge.sandbox.simulated_system import Reply, html_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

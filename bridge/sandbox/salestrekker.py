@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jwt
 from graphql import GraphQLError
 
-from bridge.sandbox.base import Call, Reply, SimulatedSystem, decoded, json_reply
 from bridge.sandbox.faults import throttled
+from bridge.sandbox.simulated_system import Call, Reply, SimulatedSystem, decoded, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aiohttp import web
 
-    from bridge.sandbox.engine import Engine, QueryPlan
     from bridge.sandbox.faults import ArmedFault
-    from bridge.sandbox.world import World
+    from bridge.sandbox.graphql_engine import Engine, QueryPlan
+    from bridge.sandbox.salestrekker_organization import World
 
 __all__ = [
     "AuthErrorStyle",

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from bridge.errors import UserError
-from bridge.sandbox.base import response_of
 from bridge.sandbox.control import Control
-from bridge.sandbox.engine import Engine
+from bridge.sandbox.graphql_engine import Engine
 from bridge.sandbox.salestrekker import FORTNIGHT, AuthErrorStyle, SandboxCredentials, SimulatedSalestrekker
+from bridge.sandbox.salestrekker_organization import World
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
+from bridge.sandbox.simulated_system import response_of
 from bridge.sandbox.trakor import BASE_PATH, SimulatedTrakor
 from bridge.sandbox.trakor_store import Behaviour, Lookup, Matching
-from bridge.sandbox.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,9 +14,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bridge.sandbox.base import Call, Reply, SimulatedSystem, decoded, html_reply, json_reply
 from bridge.sandbox.firewall import Firewall
-from bridge.sandbox.traffic import Overlaps, Sent
+from bridge.sandbox.request_log import Overlaps, Sent
+from bridge.sandbox.simulated_system import Call, Reply, SimulatedSystem, decoded, html_reply, json_reply
 from bridge.sandbox.trakor_store import Behaviour, Lookup, Tenant
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from bridge.sandbox.base import Finish
+    from bridge.sandbox.simulated_system import Finish
     from bridge.sandbox.trakor_store import Entry, RecordStore
 
 __all__ = ["HOME", "SimulatedTrakor"]

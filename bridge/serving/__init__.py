@@ -4,7 +4,7 @@
 and accepts a connection only if the server has room.
 """
 
-from bridge.serving.server import ADMIN, RETRY_AFTER, WEBHOOKS, LimitedServer, Limits
+from bridge.serving.limited_server import ADMIN, RETRY_AFTER, WEBHOOKS, LimitedServer, Limits
 from bridge.serving.sockets import PortTaken, allow_more_files, open_sockets
 
 __all__ = [

@@ -7,7 +7,6 @@ the settings. Everything below them gets plain values.
 
 from __future__ import annotations
 
-from bridge.settings.crontab import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.load import load
 from bridge.settings.model import (
     AdminSettings,
@@ -22,6 +21,7 @@ from bridge.settings.model import (
     TrakorSettings,
     WebhooksSettings,
 )
+from bridge.settings.timing import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.values import Network, checked_url, is_loopback, is_plain_and_remote, parse_duration
 
 __all__ = [

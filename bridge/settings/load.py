@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bridge.errors import ConfigurationError
-from bridge.settings.keys import ENV_PREFIX, FILE_SUFFIX, MAX_PATH, document_keys, dotted, printable
+from bridge.settings.configuration_source import ConfigurationSource, read_secrets, read_toml
 from bridge.settings.model import (
     ConnectionDocument,
     ConnectionSettings,
@@ -31,7 +31,7 @@ from bridge.settings.model import (
     LedgerSettings,
     Settings,
 )
-from bridge.settings.sources import ConfigurationSource, read_secrets, read_toml
+from bridge.settings.setting_names import ENV_PREFIX, FILE_SUFFIX, MAX_PATH, document_keys, dotted, printable
 from bridge.settings.validation_errors import describe_validation_errors, find_unsupported_values
 from bridge.settings.values import sqlite_file
 
@@ -98,7 +98,7 @@ def _main_source(path: Path | None, environ: Mapping[str, str]) -> Configuration
         name: environ[name] for name in environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE
     }
     if ours:
-        from bridge.settings.environment import apply_environment  # noqa: PLC0415 - takes 60 ms
+        from bridge.settings.environment_overlay import apply_environment  # noqa: PLC0415 - takes 60 ms
 
         apply_environment(source, ours, document_keys(Document))
     return source

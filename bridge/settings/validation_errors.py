@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.settings.keys import (
+from bridge.settings.setting_names import (
     FILE_SUFFIX,
     Path,
     dotted,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-    from bridge.settings.sources import ConfigurationSource
+    from bridge.settings.configuration_source import ConfigurationSource
 
 __all__ = ["UNSUPPORTED_SCHEMES", "describe_validation_errors", "find_unsupported_values"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bridge.ledger.read_model import FieldChange, RecordSummary
-    from bridge.ledger.record_details import HistoryLine, RecordRelations
+    from bridge.ledger.record_relations_and_history import HistoryLine, RecordRelations
 
 __all__ = [
     "COMPARED",

@@ -16,7 +16,6 @@ from bridge import __version__
 from bridge.ledger.daemon_state import TimestampName, load_scheduled_jobs, load_timestamps
 from bridge.ledger.database import reading
 from bridge.ledger.open import is_daemon_running, read_revision, require_current
-from bridge.ledger.pauses import Direction, list_pauses
 from bridge.ledger.read_model import MARKS, list_feeds
 from bridge.ledger.statistics import (
     HOUR,
@@ -27,6 +26,7 @@ from bridge.ledger.statistics import (
     find_oldest_pending,
     load_webhook_counts,
 )
+from bridge.ledger.stored_pauses import Direction, list_pauses
 from bridge.ledger.sweeps import (
     Run,
     find_last_complete,
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.ledger.daemon_state import ScheduledJob
-    from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader
+    from bridge.ledger.stored_pauses import Pause
     from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
     from bridge.records import Job, Stream
 

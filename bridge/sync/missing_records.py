@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import QueryFileError
-from bridge.ledger.deletions import (
+from bridge.ledger.gone_records import (
     count_unseen,
     find_unseen,
     mark_gone_by_id,

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from bridge.event_loop_turns import run_in_slices
 from bridge.ledger.observe import Observation, ObserveResult, observe, survey
-from bridge.salestrekker.large_responses import LongRecords
-from bridge.time_slices import run_in_slices
+from bridge.salestrekker.lazy_lists import LongRecords
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.names import Hasher
     from bridge.retry import RetryPolicy
-    from bridge.salestrekker.auth import CheckOrganization
     from bridge.salestrekker.by_id_query import ByIdQuery
-    from bridge.salestrekker.large_responses import LargeListRoom
+    from bridge.salestrekker.lazy_lists import LargeListRoom
     from bridge.salestrekker.list_query import ListQuery
+    from bridge.salestrekker.login import CheckOrganization
     from bridge.salestrekker.pages import RecordsById
     from bridge.settings import ConnectionSettings, Settings
 

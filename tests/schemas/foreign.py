@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bridge.sandbox import Options, Sandbox
-from bridge.sandbox.engine import ApiShape, Engine
+from bridge.sandbox.graphql_engine import ApiShape, Engine
 from bridge.sandbox.shapes import offset_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.sandbox.engine import QueryPlan
-    from bridge.sandbox.projection import Resolver
+    from bridge.sandbox.graphql_engine import QueryPlan
+    from bridge.sandbox.graphql_fast_path import Resolver
     from schemas.truth import Truth
 
 __all__ = ["Answer", "ForeignEngine", "ForeignSandbox", "ForeignSchema", "below", "by_id", "members", "root"]

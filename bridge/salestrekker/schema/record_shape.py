@@ -23,14 +23,14 @@ from graphql import (
 
 from bridge.mapping import RecordShape
 from bridge.salestrekker.record_path import find_record_path, response_key
-from bridge.salestrekker.schema.similar_fields import MergedUnion, best_match, is_list, object_type
-from bridge.salestrekker.schema.suggestions import (
+from bridge.salestrekker.schema.corrections import (
     Edit,
     QueryMismatch,
     aliased_field,
     location_of,
     merged_selection,
 )
+from bridge.salestrekker.schema.similar_fields import MergedUnion, best_match, is_list, object_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, is_composite_type
 
 from bridge.salestrekker.record_path import response_key
+from bridge.salestrekker.schema.corrections import Edit, QueryMismatch, location_of
 from bridge.salestrekker.schema.similar_fields import object_type, possible_types
-from bridge.salestrekker.schema.suggestions import Edit, QueryMismatch, location_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

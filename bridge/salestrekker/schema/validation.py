@@ -34,6 +34,18 @@ from graphql import (
 from bridge.salestrekker.by_id_query import parse_by_id_query
 from bridge.salestrekker.record_path import find_record_path, response_key
 from bridge.salestrekker.schema.by_id_validation import build_by_id_query, find_record
+from bridge.salestrekker.schema.corrections import (
+    QueryMismatch,
+    SourceLocation,
+    aliased_field,
+    apply_edits,
+    location_of,
+    match_moved_fields,
+    merged_selection,
+    nested_selection,
+    rename_edit,
+    replace_edit,
+)
 from bridge.salestrekker.schema.list_validation import build_list_query, find_list, find_list_problem
 from bridge.salestrekker.schema.similar_fields import (
     LIKELY,
@@ -47,18 +59,6 @@ from bridge.salestrekker.schema.similar_fields import (
     object_type,
     possible_types,
     rate_object_field,
-)
-from bridge.salestrekker.schema.suggestions import (
-    QueryMismatch,
-    SourceLocation,
-    aliased_field,
-    apply_edits,
-    location_of,
-    match_moved_fields,
-    merged_selection,
-    nested_selection,
-    rename_edit,
-    replace_edit,
 )
 from bridge.salestrekker.schema.union_validation import find_unselected_types
 
@@ -75,9 +75,9 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.record_path import RecordPath
+    from bridge.salestrekker.schema.corrections import Edit, Taken
     from bridge.salestrekker.schema.introspection import LiveSchema
     from bridge.salestrekker.schema.similar_fields import ObjectType
-    from bridge.salestrekker.schema.suggestions import Edit, Taken
 
 __all__ = ["FieldCheck", "find_mismatches", "graphql_core_mismatches"]
 

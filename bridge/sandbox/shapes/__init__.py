@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.sandbox.shapes.kinds import BeforeFirst, Paged, ShapeKind
-from bridge.sandbox.shapes.lists import offset_shape, page_shape, plain_shape, relay_shape
+from bridge.sandbox.shapes.paging_styles import offset_shape, page_shape, plain_shape, relay_shape
 from bridge.sandbox.shapes.renamed import renamed_shape
+from bridge.sandbox.shapes.shape_kind import BeforeFirst, Paged, ShapeKind
 
 if TYPE_CHECKING:
-    from bridge.sandbox.engine import ApiShape
+    from bridge.sandbox.graphql_engine import ApiShape
 
 __all__ = ["BeforeFirst", "Paged", "ShapeKind", "offset_shape", "shape_of"]
 

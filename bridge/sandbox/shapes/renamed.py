@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError
 
-from bridge.sandbox.shapes.common import one, refuse_negative, schema_without, shape, show, stream_of
-from bridge.sandbox.shapes.kinds import Paged
+from bridge.sandbox.shapes.shape_kind import Paged
+from bridge.sandbox.shapes.shared_fields import one, refuse_negative, schema_without, shape, show, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.sandbox.engine import ApiShape
+    from bridge.sandbox.graphql_engine import ApiShape
     from bridge.sandbox.salestrekker import RequestContext
 
 __all__ = ["renamed_shape"]
