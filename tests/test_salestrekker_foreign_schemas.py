@@ -221,6 +221,17 @@ def test_a_total_that_is_left_out_is_found_by_the_check(tmp_path: Path) -> None:
     assert one.edits[0].text == "query Q {\n  a {\n    items { id }\n    total\n  }\n}"
 
 
+def test_a_number_whose_name_says_nothing_is_left_to_the_user(tmp_path: Path) -> None:
+    """It may be the page's number. There is no line to write."""
+    schema = LiveSchema(build_schema("type Query { a(seite: Int): [A!]! } type A { id: ID! }"))
+    document = load_document("q.graphql", [written(tmp_path, "query Q {\n  a {\n    id\n  }\n}")])
+    (one,) = find_mismatches(document, schema, listing=True)
+    assert one.what == "`a` has `seite`, which the query does not use: a part may be missing"
+    assert one.edits == ()
+    given = load_document("q.graphql", [written(tmp_path, "query Q { a(seite: null) { id } }")])
+    assert find_mismatches(given, schema, listing=True) == ()
+
+
 @pytest.mark.parametrize(
     ("selected", "says"),
     [

@@ -113,6 +113,8 @@ async def test_a_list_without_paging_is_whole(
         ("(page: PageInput)", "page.number"),
         ("(input: Wanted)", "input.paging.take"),
         ("(start: Int)", "start"),
+        ("(seite: Int)", "seite"),
+        ("(input: Wanted2)", "input.nr"),
     ],
 )
 async def test_paging_arguments_that_the_query_leaves_out_leave_a_doubt(
@@ -120,15 +122,34 @@ async def test_paging_arguments_that_the_query_leaves_out_leave_a_doubt(
 ) -> None:
     sdl = f"""type Query {{ products{arguments}: [Item!]! }} {ITEM}
     input PageInput {{ number: Int size: Int }} input Wanted {{ search: String paging: Paging }}
-    input Paging {{ skip: Int take: Int }}"""
+    input Paging {{ skip: Int take: Int }}
+    input Wanted2 {{ nr: Int }}"""
     async with serve(sdl, products=lambda _: ROWS[:15]) as sandbox:
         pages = await read(sandbox, query_of(tmp_path, "query Q { products { id } }"))
     assert f"`{offer}`" in doubt_of(pages)
 
 
-@pytest.mark.parametrize("arguments", ["(start: Date, from: String)", "(max: Float)", "(filter: [Int!])"])
+@pytest.mark.parametrize("passed", ["year: null", "year: 2026"])
+async def test_a_number_that_the_query_gives_is_a_filter(tmp_path: Path, passed: str) -> None:
+    """Its name says nothing. The user has decided what it is."""
+    sdl = f"type Query {{ products(year: Int): [Item!]! }} {ITEM}"
+    async with serve(sdl, products=lambda _: ROWS) as sandbox:
+        query = query_of(tmp_path, f"query Q {{ products({passed}) {{ id }} }}")
+        assert doubt_of(await read(sandbox, query)) == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "(start: Date, from: String)",
+        "(max: Float)",
+        "(ownerId: Int, changedSince: Int)",
+        "(filter: Wanted)",
+    ],
+)
 async def test_arguments_of_another_meaning_leave_none(tmp_path: Path, arguments: str) -> None:
-    sdl = f"type Query {{ products{arguments}: [Item!]! }} {ITEM} scalar Date"
+    sdl = f"""type Query {{ products{arguments}: [Item!]! }} {ITEM} scalar Date
+    input Wanted {{ name: Text }} input Text {{ first: Int }}"""
     async with serve(sdl, products=lambda _: ROWS) as sandbox:
         assert doubt_of(await read(sandbox, query_of(tmp_path, "query Q { products { id } }"))) == ""
 

@@ -286,7 +286,7 @@ def _add_by_argument(
     """Add the variables whose role only their arguments show.
 
     Raises:
-        QueryFileError: A variable has no role, and needs a value.
+        QueryFileError: A variable has no role, and needs a value or may be one that moves through the list.
     """
     shown = _shown_by_arguments(steps)
     for node in nameless:
@@ -294,9 +294,23 @@ def _add_by_argument(
         role = argument_role(path, type_name(node)) if path else None
         if role is None or role in found:
             refuse_unfilled_variable(node)
+            _refuse_unknown_number(node, path)
         else:
             _refuse_unfit(role, node)
             found[role] = node
+
+
+def _refuse_unknown_number(node: VariableDefinitionNode, path: Sequence[str]) -> None:
+    """Refuse a number without a value that the list takes: it may be the number of the page."""
+    if path and node.default_value is None and type_name(node) in NUMBER_TYPES:
+        name = node.variable.name.value
+        raise error_at(
+            node,
+            f"${name} has no value, and neither its name nor `{path[-1]}` shows what it does",
+            "If it moves through the list, call it $offset, $page or $after. Call it $limit if it is the "
+            "size of a page. If it filters the list, give it a default value: "
+            f"`${name}: {type_name(node)} = null`.",
+        )
 
 
 def _shown_by_arguments(steps: Sequence[FieldNode]) -> dict[str, tuple[str, ...]]:

@@ -136,7 +136,10 @@ def _only_root(document: QueryDocument, what: str) -> FieldNode:
     roots = [node for node in fields if node.name.value != "__typename"]
     if len(roots) != 1:
         raise error_at(
-            document.operation, f"has {len(roots)} root fields", f"A {what} query asks for one {what}."
+            document.operation,
+            f"has {len(roots)} root fields",
+            f"A {what} query asks for one {what}. If your schema keeps people and companies apart, "
+            "only one of them can be read.",
         )
     return roots[0]
 

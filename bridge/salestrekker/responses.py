@@ -488,7 +488,8 @@ def _without(field: InfoField) -> Transient:
 def _no_list(query: ListQuery, depth: int) -> QueryFileError:
     return QueryFileError(
         f"{query.file}: {'.'.join(query.path[:depth])} is not a list in Salestrekker's answer",
-        advice="The query must ask for a list of records: correct its root field.",
+        advice="The query must ask for a list of records: correct its root field. If the list is further "
+        "down, select no `id` above it.",
     )
 
 

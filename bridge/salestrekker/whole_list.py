@@ -22,16 +22,18 @@ from bridge.salestrekker.list_info import FACT_NAMES, OF_ONE_ITEM, Fact, fact_of
 from bridge.salestrekker.pages import Doubt
 from bridge.salestrekker.paging_variables import (
     NUMBER_NAMES,
+    NUMBER_TYPES,
     PAGING_ROLES,
     VARIABLE_NAMES,
     Role,
     argument_role,
+    leaf_arguments,
 )
 from bridge.salestrekker.probes import ProbeGroup, probe_text
 from bridge.salestrekker.record_path import WRAPPERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from bridge.salestrekker.graphql_errors import GraphqlResult
     from bridge.salestrekker.list_query import ListQuery
@@ -122,7 +124,8 @@ def find_offers(query: ListQuery, root: str, shapes: Mapping[str, TypeShape]) ->
         found = _known(shapes, kind).fields.get(step.name.value)
         if found is None:
             return None
-        offers |= dict.fromkeys(_offered_arguments(found.arguments, shapes))
+        given = frozenset(path for path, _ in leaf_arguments(step.arguments or ()))
+        offers |= dict.fromkeys(_offered_arguments(found.arguments, shapes, given))
         if found.many:
             break
         kind = found.kind
@@ -172,16 +175,28 @@ def _known(shapes: Mapping[str, TypeShape], name: str) -> TypeShape:
 
 
 def _offered_arguments(
-    arguments: Mapping[str, str], shapes: Mapping[str, TypeShape], above: tuple[str, ...] = ()
+    arguments: Mapping[str, str],
+    shapes: Mapping[str, TypeShape],
+    given: Collection[tuple[str, ...]],
+    above: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """The arguments that limit a list or move through it, including those in input objects."""
+    """The arguments that limit a list or move through it, including those in input objects.
+
+    A number whose name says nothing may do that too, unless the query gives it, if only as null.
+    """
     for name, kind in arguments.items():
         path = (*above, name)
         inner = _known(shapes, kind).inputs if _may_hold_paging(path) else {}
         if inner:
-            yield from _offered_arguments(inner, shapes, path)
-        elif argument_role(path, kind) in LIST_ROLES:
+            yield from _offered_arguments(inner, shapes, given, path)
+        elif argument_role(path, kind) in LIST_ROLES or (path not in given and _may_page(path, kind)):
             yield ".".join(path)
+
+
+def _may_page(path: tuple[str, ...], kind: str) -> bool:
+    """Whether an argument may be a page's number or size by its type: a number that is no id, and no time."""
+    is_known = path[-1].lower().endswith("id") or argument_role(path, kind) is Role.SINCE
+    return kind in NUMBER_TYPES and not is_known
 
 
 def _may_hold_paging(path: tuple[str, ...]) -> bool:

@@ -27,6 +27,7 @@ from graphql import (
     is_composite_type,
     is_leaf_type,
     is_required_argument,
+    parse,
     print_ast,
     validate,
 )
@@ -429,10 +430,9 @@ def _list_mismatches(
         return check.mismatches or list(uncovered)
     check.level(record.selection_set, listing.record)
     rewritten = build_list_query(listing, record_path, document, _selection(record_path, check))
-    return [
-        QueryMismatch(location_of(root), reason, replace_edit(document.operation, rewritten)),
-        *check.mismatches,
-    ]
+    is_other = print_ast(parse(rewritten)).strip() != print_ast(document.operation).strip()
+    edits = replace_edit(document.operation, rewritten) if is_other else ()
+    return [QueryMismatch(location_of(root), reason, edits), *check.mismatches]
 
 
 def _by_id_mismatches(document: QueryDocument, query: ObjectType, check: FieldCheck) -> list[QueryMismatch]:
