@@ -24,8 +24,8 @@ import psutil
 from backfill import Sandbox, stay_on
 from webhooks import TOKEN, Line, Server, at_a_rate, percentile, require
 
-from bridge.ledger.daemon_state import request_job
 from bridge.ledger.database import reading, writing
+from bridge.ledger.scheduled_jobs import request_job
 from bridge.ledger.schema import records
 from bridge.ledger.statistics import load_webhook_counts
 from bridge.records import Job

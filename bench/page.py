@@ -28,8 +28,8 @@ from bridge.admin.context import PageContext
 from bridge.admin.routes import Pages
 from bridge.encryption import Sealer
 from bridge.ledger.database import writing
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.open import open_ledger, read_or_make_key
-from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.sealed_texts import pack, to_texts
 from bridge.names import Hasher, fit
 from bridge.records import Draft, Party, Policy, Stream

@@ -15,24 +15,20 @@ import structlog
 
 from bridge.decision.same_trakor_organization import CanaryAnswer
 from bridge.errors import Refused, Rejected, Transient, Unanswered
-from bridge.ledger.canary_payloads import (
-    CanaryStepKind,
-    load_stray_names,
-    next_step,
-    note_answer,
-    select_canaries,
-)
+from bridge.ledger.canary_payloads import select_canaries
 from bridge.ledger.connection_organizations import OTHER_SOURCE, OTHER_TRAKOR, check_source, recovery_advice
+from bridge.ledger.trakor_identity_check import CanaryStepKind, load_stray_names, next_step, note_answer
 from bridge.salestrekker.login import DifferentOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bridge.ledger.canary_payloads import Canary, CanaryStep
+    from bridge.ledger.canary_payloads import Canary
     from bridge.ledger.connection_organizations import TrakorIdentity
     from bridge.ledger.database import Ledger
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.read_model import Reader
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.trakor_identity_check import CanaryStep
     from bridge.records import Payload, TrakorAnswer
 
 __all__ = [

@@ -11,11 +11,11 @@ from sqlalchemy import select
 from bridge.encryption import Sealer
 from bridge.ledger import erasure, operator_actions, send_queue, settlement
 from bridge.ledger.database import TextStorage, writing
+from bridge.ledger.feeds import Feed, load_or_add_feed
 from bridge.ledger.observe import Observation, ObserveResult, observe
 from bridge.ledger.open import migrate, read_or_make_key
 from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
 from bridge.ledger.record_relations_and_history import HistoryLine, load_history, load_relations
-from bridge.ledger.row_mapping import Feed, load_or_add_feed
 from bridge.ledger.row_writes import TRAKOR_TEXT
 from bridge.ledger.schema import claims, links, records, rules, stored_texts
 from bridge.ledger.sealed_texts import StoredDraft, unpack

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from books import KEEPING, Book, empty_ledger
-from bridge.ledger.row_mapping import load_or_add_feed
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge

@@ -17,10 +17,11 @@ from books import KEEPING
 from bridge import names
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
+from bridge.ledger.feeds import Feed, load_or_add_feed
 from bridge.ledger.gone_records import find_unseen, mark_gone_by_id
 from bridge.ledger.observe import Observation, observe
-from bridge.ledger.row_mapping import Feed, load_or_add_feed
 from bridge.ledger.row_writes import TRAKOR_TEXT
+from bridge.ledger.runs_and_sweeps import begin_sweep
 from bridge.ledger.schema import (
     claims,
     contents,
@@ -35,7 +36,6 @@ from bridge.ledger.sealed_texts import StoredDraft, unpack
 from bridge.ledger.send_queue import claim_work, release_claims
 from bridge.ledger.settlement import settle
 from bridge.ledger.statistics import count_states
-from bridge.ledger.sweeps import begin_sweep
 from bridge.records import (
     Accepted,
     Draft,

@@ -19,9 +19,9 @@ from bridge.delivery.supervisor import DeliverySupervisor
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.erasure import forget_record
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.observe import Observation
-from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.send_queue import release_claims
 from bridge.mapping import Mapper
 from bridge.names import Hasher
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from bridge.delivery.sending_options import Destination
     from bridge.ledger.database import Ledger
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import Payload
     from bridge.sandbox.trakor_store import Behaviour
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from bridge.delivery import Delivery, OutgoingStream, SendingMode
+from bridge.delivery import DeliveryLoop, OutgoingStream, SendingMode
 from bridge.ledger.database import Ledger, TextStorage
 from bridge.ledger.observe import Observation, observe
 from bridge.ledger.schema import claims, history, links, records
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.sandbox import Sandbox
 
 CONTACTS, PRODUCTS = Stream.CONTACTS, Stream.PRODUCTS
@@ -99,9 +99,9 @@ class Rig:
         seen = [draft(name, id=name, product=stream is PRODUCTS) for name in wanted]
         await self.ledger.call(observe, self.feeds[stream], seen, Observation(), policy=Policy(), now=now())
 
-    def delivery(self, destination: Any = None, **pace: Any) -> Delivery:  # noqa: ANN401 - a Destination; numbers
+    def delivery(self, destination: Any = None, **pace: Any) -> DeliveryLoop:  # noqa: ANN401 - a Destination; numbers
         outgoing = {stream: OutgoingStream(feed, Policy()) for stream, feed in self.feeds.items()}
-        return Delivery(
+        return DeliveryLoop(
             self.ledger,
             outgoing,
             destination or self.client,
@@ -113,7 +113,7 @@ class Rig:
             random=random.Random(1).random,  # noqa: S311 - jitter
         )
 
-    async def deliver(self, **pace: Any) -> Delivery:  # noqa: ANN401 - numbers
+    async def deliver(self, **pace: Any) -> DeliveryLoop:  # noqa: ANN401 - numbers
         """Deliver all that is pending, as a run of its own."""
         for feed in self.feeds.values():
             await self.ledger.call(release_claims, feed, now=self._clock(), wait=20)

@@ -14,10 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from bridge.admin import AdminServer, HealthReport
-from bridge.admin.passwords import MOST_OF_ONE, TRIES, WITHIN, BasicPassword, WrongPasswords
+from bridge.admin.guess_limits import MOST_OF_ONE, TRIES, WITHIN, WrongPasswords
+from bridge.admin.passwords import BasicPassword
 from bridge.admin.server import is_loopback, is_meant
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.sweeps import LastSweep
+from bridge.ledger.runs_and_sweeps import LastSweep
 from bridge.records import State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus
 

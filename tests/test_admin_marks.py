@@ -12,7 +12,7 @@ import pytest
 
 from bridge.ledger.read_model import FieldChange
 from bridge.records import State
-from bridge.status.record_details import difference
+from bridge.status.record_comparison import difference
 from changed import WORDS, Left, changed_organisation
 from status_page import Browser, StatusPage, served
 

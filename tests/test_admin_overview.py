@@ -10,7 +10,7 @@ import pytest
 
 from bridge.admin.lists import Filter
 from bridge.admin.overview import HEIGHT, ConnectionCard, Tone, chart, counted, overview
-from bridge.ledger.sweeps import LastSweep, Run
+from bridge.ledger.runs_and_sweeps import LastSweep, Run
 from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
 from bridge.status.snapshot import Figures

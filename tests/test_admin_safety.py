@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 
 from bridge.admin.auth import COOKIE
-from bridge.admin.passwords import TRIES, WITHIN, LogInLimiter, SlowPassword
+from bridge.admin.guess_limits import TRIES, WITHIN, LogInLimiter
+from bridge.admin.passwords import SlowPassword
 from bridge.admin.sessions import LogInTokens, SessionStore
 from bridge.records import State, Stream
 from desk import Organisation, organisation

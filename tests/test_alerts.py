@@ -11,8 +11,9 @@ import pytest
 from bridge.alerts import AlertKind, Disk, Message, conditions, count_waiting
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
 from bridge.alerts.notifier import compose, lower_counts
-from bridge.ledger.daemon_state import AlertSent, AlertTopic
-from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
+from bridge.ledger.alerts_sent import AlertSent, AlertTopic
+from bridge.ledger.mass_changes import MassChange
+from bridge.ledger.runs_and_sweeps import LastSweep, SweepProgress
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus
 

@@ -18,7 +18,7 @@ from bridge.alerts.conditions import DAY, HOUR, MINUTE
 from bridge.alerts.notifier import SURELY_OVER
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.database import Ledger
-from bridge.ledger.sweeps import SweepProgress
+from bridge.ledger.runs_and_sweeps import SweepProgress
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
 from desk import Desk

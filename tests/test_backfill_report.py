@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.backfill.report import ConnectionReport, Problem, Report
+from bridge.backfill.problems import Problem
+from bridge.backfill.report import ConnectionReport, Report
 
 DONE = ConnectionReport(streams={"contacts": {"pending": 0}})
 ASKING = ConnectionReport(streams={"contacts": {"pending": 0}}, needing_a_person=1)

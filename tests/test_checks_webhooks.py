@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.checks.listeners import webhook_port
+from bridge.checks.webhook_port import webhook_port
 from bridge.ledger.open import lock_ledger
 from bridge.settings import load
 from bridge.webhooks import open_webhook_sockets

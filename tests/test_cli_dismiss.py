@@ -13,7 +13,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.record_relations_and_history import load_history, load_relations
 from bridge.ledger.schema import contents
-from bridge.status.record_details import sides
+from bridge.status.record_comparison import sides
 from changed import WORDS, Left, changed_organisation
 from desk import Desk
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cli.app import application
-from bridge.cli.demo import TerminalNarrator
+from bridge.cli.demo_output import TerminalNarrator
 from bridge.cli.output import wrap
 from bridge.demo.run import next_steps
 from bridge.sandbox import Options, Sandbox, configuration

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.cli.record_output import show_table
+from bridge.ledger.feeds import Feed
 from bridge.ledger.read_model import RecordSummary
-from bridge.ledger.row_mapping import Feed
 from bridge.records import Stream
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.ledger.daemon_state import TimestampName, set_timestamp
+from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.database import writing
 from bridge.ledger.stored_pauses import Direction, clear_pause, set_pause
 from bridge.ledger.webhook_queue import replay_webhook

@@ -10,7 +10,7 @@ import pytest
 from books import kept
 from bridge.alerts.conditions import DAY
 from bridge.errors import UserError
-from bridge.ledger.daemon_state import load_alerts_sent
+from bridge.ledger.alerts_sent import load_alerts_sent
 from bridge.ledger.database import writing
 from bridge.ledger.open import migrate, read_or_make_key
 from bridge.ledger.stored_pauses import Direction, set_pause

@@ -10,8 +10,9 @@ import pytest
 from books import kept
 from bridge.daemon import process
 from bridge.daemon import sweep_worker as sweeping
-from bridge.ledger.daemon_state import Job, request_job
 from bridge.ledger.database import writing
+from bridge.ledger.scheduled_jobs import request_job
+from bridge.records import Job
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.schedule import wall_clock
 from bridges import Bridge, without

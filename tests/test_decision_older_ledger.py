@@ -9,7 +9,7 @@ import pytest
 
 from bridge.decision import decide
 from bridge.records import Draft, DraftAction, LedgerRow, MergedBy, Origin, Policy, Reason, State, Unsendable
-from bridge.records.drafts import NO_RULES
+from bridge.records.source_record import NO_RULES
 from builders import as_seen, draft, filtered, holder, holders, identified, nobody, row, unnamed
 
 DEFAULT = Policy()

@@ -23,7 +23,7 @@ from bridge.records import (
     State,
     Unsendable,
 )
-from bridge.records.drafts import NO_RULES
+from bridge.records.source_record import NO_RULES
 from builders import as_seen, draft, filtered, identified, nobody, of, unmapped, unnamed
 
 NAMES = ("Ann", "ann", "Bo")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.failure_attribution import MOST_FAILURES, FailureClassifier, RejectionHistory
+from bridge.delivery.failure_attribution import MOST_FAILURES, FailureAttribution, RejectionHistory
 from bridge.delivery.sending_options import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
 from bridge.records import Accepted, NoAnswer, Outcome, Product, Rejection, Retry, Stream, WorkItem
@@ -22,14 +22,14 @@ FORBIDDEN = Refused("answered 403")
 HTML = Refused("answered 201 with a page", unsure=True)
 
 
-def classifier(random: float = 0.5, history: RejectionHistory | None = None) -> FailureClassifier:
+def classifier(random: float = 0.5, history: RejectionHistory | None = None) -> FailureAttribution:
     """A classifier whose waits are a known share of the longest possible."""
-    return FailureClassifier(
+    return FailureAttribution(
         trakor_settings(retry_first=1.0, retry_max=300.0, unanswered_wait=150.0), lambda: random, history
     )
 
 
-def passes(of_judge: FailureClassifier, sent: WorkItem) -> list[Outcome]:
+def passes(of_judge: FailureAttribution, sent: WorkItem) -> list[Outcome]:
     return of_judge.record_answer(sent, answer(), of("Ann Lee"), NOW)
 
 
@@ -250,7 +250,7 @@ def test_at_the_end_of_a_run_the_second_refusal_counts_where_others_were_taken_i
 # -- twenty
 
 
-def turned_down(one: FailureClassifier, numbers: range) -> None:
+def turned_down(one: FailureAttribution, numbers: range) -> None:
     for number in numbers:
         if number % 2:
             one.record_refusal(work(number), FORBIDDEN, NOW, last=False)
@@ -317,7 +317,7 @@ def test_whatever_happens_each_record_has_one_outcome(what: list[str], random: f
     assert all(at is None or at >= NOW for at in later)
 
 
-def happens(one: FailureClassifier, step: str, sent: WorkItem, last: bool) -> list[Outcome]:  # noqa: FBT001 - drawn
+def happens(one: FailureAttribution, step: str, sent: WorkItem, last: bool) -> list[Outcome]:  # noqa: FBT001 - drawn
     if step == "passes":
         return passes(one, sent)
     if step == "rejected":

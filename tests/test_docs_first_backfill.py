@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import bridge
-from bridge.ledger.sweeps import COUNTS
+from bridge.ledger.runs_and_sweeps import COUNTS
 from bridge.sandbox import Options, Sandbox
 from documentation import blocks, section, tables, typed
 from forking import program_for_shells

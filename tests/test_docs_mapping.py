@@ -24,12 +24,12 @@ from graphql import build_schema, graphql_sync
 from books import KEEPING, kept
 from bridge.first_configuration import copy_queries
 from bridge.ledger.database import writing
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.maintenance import back_up
 from bridge.ledger.observe import Observation, observe
 from bridge.ledger.open import migrate
 from bridge.ledger.read_model import RecordQuery, iterate_records
 from bridge.ledger.record_relations_and_history import load_relations
-from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.send_queue import claim_work
 from bridge.names import Hasher
 from bridge.records import Record, State, Stream

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.admin import overview
 from bridge.admin.metrics import Metrics
 from bridge.alerts import AlertKind
-from bridge.ledger.sweeps import LastSweep
+from bridge.ledger.runs_and_sweeps import LastSweep
 from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Snapshot, StreamStatus, WebhookStatus
 from documentation import blocks, section

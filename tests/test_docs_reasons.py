@@ -12,13 +12,13 @@ from books import kept
 from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
+from bridge.ledger.feeds import Feed
 from bridge.ledger.operator_actions import OperatorAction, apply_to_each
 from bridge.ledger.read_model import MARKS, RecordQuery, RecordSummary, iterate_records
 from bridge.ledger.record_relations_and_history import RecordRelations
-from bridge.ledger.row_mapping import Feed
 from bridge.records import Draft, LedgerRow, NameClaim, Origin, Party, Policy, Reason, State, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration
-from bridge.status.record_details import choices
+from bridge.status.possible_actions import choices
 from desk import run_backfill
 from documentation import section
 

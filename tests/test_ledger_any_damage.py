@@ -13,19 +13,11 @@ from hypothesis import strategies as st
 from books import KEEPING, KEY, Book, empty_ledger
 from bridge.admin.lists import item_of, waiting_of
 from bridge.errors import LedgerError
+from bridge.ledger.alerts_sent import AlertSent, AlertTopic, load_alerts_sent, save_alerts_sent
 from bridge.ledger.canary_payloads import open_canaries, store_canaries
 from bridge.ledger.connection_organizations import KnownOrganizations, load_known, save_known
 from bridge.ledger.connection_organizations import TrakorIdentity as Joined
-from bridge.ledger.daemon_state import (
-    AlertSent,
-    AlertTopic,
-    TimestampName,
-    load_alerts_sent,
-    load_scheduled_jobs,
-    request_job,
-    save_alerts_sent,
-    set_timestamp,
-)
+from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.database import reading
 from bridge.ledger.integrity import check_ledger
 from bridge.ledger.observe import Observation, observe, survey
@@ -39,13 +31,24 @@ from bridge.ledger.read_model import (
     list_feeds,
 )
 from bridge.ledger.record_relations_and_history import load_history, load_relations
+from bridge.ledger.runs_and_sweeps import (
+    Sweep,
+    begin_run,
+    begin_sweep,
+    count_run,
+    end_run,
+    end_sweep,
+    list_runs,
+)
+from bridge.ledger.scheduled_jobs import load_scheduled_jobs, request_job
 from bridge.ledger.stored_pauses import Direction, set_pause
-from bridge.ledger.sweeps import Sweep, begin_run, begin_sweep, count_run, end_run, end_sweep, list_runs
 from bridge.ledger.webhook_queue import find_due_webhooks, list_webhooks, store_webhooks
 from bridge.records import Job, ReceivedWebhook, Stream
 from bridge.records.webhooks import WebhookAction
 from bridge.status import take
-from bridge.status.record_details import choices, event, meaning, other_of, sides
+from bridge.status.possible_actions import choices
+from bridge.status.record_comparison import other_of, sides
+from bridge.status.record_explanation import event, meaning
 from bridge.status.snapshot import figures
 from builders import answered, draft, filtered, later, made_by, not_taken, unmapped
 from damaging import VALUES, Place, places, put, wrong

@@ -15,9 +15,9 @@ from bridge.errors import Transient, Unanswered
 from bridge.ledger.canary_payloads import FRESH_MS, open_canaries, open_each_canary
 from bridge.ledger.database import Ledger, TextStorage
 from bridge.ledger.erasure import forget_record
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.observe import Observation, survey
-from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.schema import canaries
 from bridge.records import Policy, Stream, TrakorAnswer
 from builders import answered, draft

@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from books import Book
 from bridge.errors import UserError
-from bridge.ledger.canary_payloads import next_step
 from bridge.ledger.connection_and_scope_renames import (
     ConnectionIdentity,
     find_rename,
@@ -22,6 +21,7 @@ from bridge.ledger.connection_and_scope_renames import (
 from bridge.ledger.connection_organizations import TrakorIdentity, check_source, confirm_organizations
 from bridge.ledger.schema import feeds, metadata, namespaces
 from bridge.ledger.stored_pauses import list_pauses, set_pause
+from bridge.ledger.trakor_identity_check import next_step
 from bridge.records import Stream
 from builders import answered, draft, of
 

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.decision.same_trakor_organization import CanaryAnswer, CanaryVerdict, judge_canaries
-from bridge.ledger.canary_payloads import (
-    Canary,
-    CanaryStep,
-    CanaryStepKind,
-    load_stray_names,
-    next_step,
-    note_answer,
-)
+from bridge.ledger.canary_payloads import Canary
 from bridge.ledger.connection_organizations import (
     OrganizationMismatch,
     TrakorIdentity,
@@ -27,6 +20,13 @@ from bridge.ledger.connection_organizations import (
 )
 from bridge.ledger.erasure import forget_record
 from bridge.ledger.stored_pauses import clear_pause, list_pauses, set_pause
+from bridge.ledger.trakor_identity_check import (
+    CanaryStep,
+    CanaryStepKind,
+    load_stray_names,
+    next_step,
+    note_answer,
+)
 from bridge.organization_guard import interpret_answer
 from bridge.records import TrakorAnswer
 from builders import answered, draft, of

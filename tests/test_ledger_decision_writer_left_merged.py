@@ -10,10 +10,10 @@ import pytest
 from books import Book
 from bridge.errors import UserError
 from bridge.ledger.connection_and_scope_renames import note_configured
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.observe import Observation, survey
-from bridge.ledger.row_mapping import load_or_add_feed
-from bridge.ledger.sweeps import begin_sweep
+from bridge.ledger.runs_and_sweeps import begin_sweep
 from bridge.records import NoAnswer, Party, Policy
 from builders import answered, draft, later, made_by, unmapped
 

@@ -11,7 +11,7 @@ from bridge.backfill import backfill
 from bridge.ledger.database import reading
 from bridge.ledger.gone_records import UnseenCount, count_unseen, mark_gone_by_id
 from bridge.ledger.read_model import RecordQuery, iterate_records
-from bridge.ledger.sweeps import begin_sweep
+from bridge.ledger.runs_and_sweeps import begin_sweep
 from bridge.records import Stream
 from bridge.sandbox import BrokenField, configuration
 from bridge.settings import load

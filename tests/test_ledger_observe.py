@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from books import Book, kept
 from bridge.ledger.database import writing
 from bridge.ledger.observe import Observation, ObserveResult, observe, survey
+from bridge.ledger.runs_and_sweeps import begin_sweep
 from bridge.ledger.schema import history, records, sweeps
-from bridge.ledger.sweeps import begin_sweep
 from bridge.mapping import Mapper
 from bridge.records import Policy, Record, Stream
 from builders import HASHER, answered, draft, filtered, later, not_taken, of, unmapped, unnamed

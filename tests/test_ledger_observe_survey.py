@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from books import Book
 from bridge.ledger.gone_records import mark_gone_by_id
 from bridge.ledger.observe import Observation, ObserveResult, survey
+from bridge.ledger.runs_and_sweeps import begin_sweep
 from bridge.ledger.schema import history, records
-from bridge.ledger.sweeps import begin_sweep
 from builders import answered, draft, filtered, made_by, not_taken, unmapped
 
 if TYPE_CHECKING:

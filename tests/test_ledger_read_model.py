@@ -18,8 +18,8 @@ from bridge.ledger.read_model import (
     list_feeds,
 )
 from bridge.ledger.record_relations_and_history import load_relations
+from bridge.ledger.runs_and_sweeps import begin_sweep, end_sweep, find_last_sweeps
 from bridge.ledger.statistics import count_states, find_oldest_pending
-from bridge.ledger.sweeps import begin_sweep, end_sweep, find_last_sweeps
 from bridge.records import Stream
 from builders import answered, draft, filtered, later, of, unmapped
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bridge.ledger.read_model import RecordSummary
-    from bridge.ledger.sweeps import Sweep
+    from bridge.ledger.runs_and_sweeps import Sweep
 
 
 def ids(book: Book, wanted: RecordQuery) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bridge.ledger.runs_and_sweeps import begin_run, end_run, list_runs
 from bridge.ledger.statistics import HOUR, HOURS_KEPT, count_delivered_since
-from bridge.ledger.sweeps import begin_run, end_run, list_runs
 from builders import answered, draft, later
 
 if TYPE_CHECKING:

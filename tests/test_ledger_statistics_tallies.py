@@ -14,9 +14,9 @@ from books import KEEPING, kept
 from bridge.ledger.database import reading, writing
 from bridge.ledger.open import _alembic, migrate, read_revision
 from bridge.ledger.read_model import MARKS
+from bridge.ledger.runs_and_sweeps import find_last_sweeps
 from bridge.ledger.schema import HEAD
 from bridge.ledger.statistics import count_states
-from bridge.ledger.sweeps import find_last_sweeps
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger.daemon_state import (
+from bridge.ledger.daemon_timestamps import TimestampName, load_timestamps, set_timestamp
+from bridge.ledger.database import writing
+from bridge.ledger.scheduled_jobs import (
     ScheduledJob,
-    TimestampName,
     complete_job,
     load_scheduled_jobs,
-    load_timestamps,
     request_job,
     set_next_due,
-    set_timestamp,
 )
-from bridge.ledger.database import writing
 from bridge.ledger.stored_pauses import Direction, Pause, clear_pause, list_pauses, load_pause, set_pause
 from bridge.records import Job
 

@@ -14,15 +14,16 @@ import pytest
 import bridge
 from books import Book, kept
 from bridge.errors import LedgerError
-from bridge.ledger.daemon_state import TimestampName, set_next_due, set_timestamp
+from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.database import writing
+from bridge.ledger.feeds import Feed
 from bridge.ledger.open import lock_ledger
 from bridge.ledger.read_model import RecordSummary, list_feeds
 from bridge.ledger.record_relations_and_history import HistoryLine, RecordRelations
-from bridge.ledger.row_mapping import Feed
+from bridge.ledger.runs_and_sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep
+from bridge.ledger.scheduled_jobs import set_next_due
 from bridge.ledger.schema import pauses, records, sweeps
 from bridge.ledger.stored_pauses import set_pause
-from bridge.ledger.sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep
 from bridge.ledger.webhook_queue import store_webhooks
 from bridge.records import Job, Reason, ReceivedWebhook, State, Stream
 from bridge.status import (

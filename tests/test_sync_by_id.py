@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from bridge.errors import Transient
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.open import open_ledger
 from bridge.ledger.record_relations_and_history import load_history
-from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.schema import records
 from bridge.mapping import Mapper
 from bridge.names import Hasher

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import select
 
 from bridge.errors import QueryFileError, Transient
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.open import open_ledger
-from bridge.ledger.row_mapping import load_or_add_feed
+from bridge.ledger.runs_and_sweeps import load_sweep_progress
 from bridge.ledger.schema import records, sweeps
-from bridge.ledger.sweeps import load_sweep_progress
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Policy, Stream

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from bridge.errors import UserError
+from bridge.ledger.feeds import load_or_add_feed
 from bridge.ledger.open import open_ledger
-from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.schema import records, sweeps
 from bridge.mapping import Mapper
 from bridge.names import Hasher

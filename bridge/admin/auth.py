@@ -18,7 +18,8 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 
-from bridge.admin.passwords import COST, LogInLimiter, SlowPassword
+from bridge.admin.guess_limits import LogInLimiter
+from bridge.admin.passwords import COST, SlowPassword
 from bridge.admin.rendering import SESSION, SIGNED_IN, is_fragment
 from bridge.admin.sessions import LogInTokens, SessionStore
 from bridge.errors import LedgerError, UserError

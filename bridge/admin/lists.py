@@ -16,7 +16,8 @@ from bridge.ledger.read_model import AttentionKind, find_page, last_rejections, 
 from bridge.ledger.record_relations_and_history import load_relations
 from bridge.ledger.statistics import count_states
 from bridge.records import State, Stream
-from bridge.status.record_details import COMPARED, FieldText, difference, the_other
+from bridge.status.record_comparison import COMPARED, FieldText, difference
+from bridge.status.record_explanation import the_other
 from bridge.status.vocabulary import (
     ACTIONS,
     DECISIONS,
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from bridge.admin.context import PageContext
     from bridge.admin.rendering import Templates
     from bridge.ledger.database import Ledger
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.read_model import Reader, RecordListPage, RecordSummary
-    from bridge.ledger.row_mapping import Feed
     from bridge.status.vocabulary import MarkWords, Situation
 
 __all__ = ["LISTED_MARKS", "Filter", "Item", "ListPage", "RecordGroup", "item_of", "verbs_of", "waiting_of"]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from bridge.ledger.sweeps import COUNTS
+from bridge.ledger.runs_and_sweeps import COUNTS
 from bridge.records import Job
 from bridge.status.connection_summary import what_trakor_has
 from bridge.status.snapshot import Figures
@@ -17,8 +17,8 @@ from bridge.status.vocabulary import DECISIONS, MARKS, NEEDS_DECISION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from bridge.ledger.runs_and_sweeps import Run
     from bridge.ledger.statistics import WebhookCounts
-    from bridge.ledger.sweeps import Run
     from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
 
 __all__ = [

@@ -20,7 +20,9 @@ from bridge.ledger.record_relations_and_history import load_history, load_relati
 from bridge.ledger.stored_pauses import Direction, load_pause
 from bridge.names import fit
 from bridge.records import NameClaim, State
-from bridge.status.record_details import automatic_step, event, meaning, other_of, sides, ways
+from bridge.status.possible_actions import automatic_step, ways
+from bridge.status.record_comparison import other_of, sides
+from bridge.status.record_explanation import event, meaning
 from bridge.status.timestamps import local_time
 from bridge.status.vocabulary import (
     ACTIONS,

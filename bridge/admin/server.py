@@ -25,8 +25,9 @@ import structlog
 from aiohttp import web
 
 from bridge.admin.auth import MOST_OF_A_FORM
+from bridge.admin.guess_limits import WrongPasswords
 from bridge.admin.metrics import Metrics
-from bridge.admin.passwords import BasicPassword, WrongPasswords, client_of
+from bridge.admin.passwords import BasicPassword, client_of
 from bridge.errors import BridgeError, UserError
 from bridge.serving import ADMIN, LimitedServer, open_sockets
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bridge.ledger.daemon_state import AlertTopic
+from bridge.ledger.alerts_sent import AlertTopic
 from bridge.status import burst_note, local_time
 
 if TYPE_CHECKING:

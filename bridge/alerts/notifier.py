@@ -14,7 +14,7 @@ import structlog
 from bridge.alerts.apprise_sender import Message
 from bridge.alerts.conditions import DAY, HOUR, ONCE, OVER, AlertKind, conditions, count_waiting, disk_of
 from bridge.errors import LedgerError
-from bridge.ledger.daemon_state import (
+from bridge.ledger.alerts_sent import (
     AlertSent,
     AlertTopic,
     delete_unlisted_addresses,

@@ -30,10 +30,8 @@ import structlog
 from bridge.backfill.backpressure import Backlog
 from bridge.backfill.organization_check import blocks_sending, check_trakor
 from bridge.backfill.pause_handling import end_pauses, note_refusals, operator_pauses
-from bridge.backfill.report import (
-    ConnectionReport,
+from bridge.backfill.problems import (
     Problem,
-    Report,
     burst_lines,
     find_suspicions,
     lost_ledger_warning,
@@ -42,15 +40,13 @@ from bridge.backfill.report import (
     sweep_warnings,
     waiting_for,
 )
-from bridge.delivery import Delivery, OutgoingStream, SendingMode
-from bridge.delivery.lost_ledger_detector import LedgerLossDetector, loss_warning
+from bridge.backfill.report import ConnectionReport, Report
+from bridge.delivery import DeliveryLoop, OutgoingStream, SendingMode
+from bridge.delivery.lost_ledger_detector import LostLedgerDetector, loss_warning
 from bridge.errors import BridgeError, Refused
 from bridge.ledger.maintenance import prune_history, temporary_copy
 from bridge.ledger.open import open_ledger
-from bridge.ledger.send_queue import NOTHING, has_pending, open_feed
-from bridge.ledger.statistics import find_groups
-from bridge.ledger.stored_pauses import Direction
-from bridge.ledger.sweeps import (
+from bridge.ledger.runs_and_sweeps import (
     begin_run,
     count_nameless,
     count_needing_operator,
@@ -58,6 +54,9 @@ from bridge.ledger.sweeps import (
     end_run,
     find_last_good,
 )
+from bridge.ledger.send_queue import NOTHING, has_pending, open_feed
+from bridge.ledger.statistics import find_groups
+from bridge.ledger.stored_pauses import Direction
 from bridge.names import Hasher
 from bridge.salestrekker.login import AmbiguousOrganization
 from bridge.sync import sweep
@@ -78,11 +77,11 @@ from bridge.wiring.organization_identity import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
-    from bridge.backfill.report import ProgressListener
-    from bridge.delivery.sending_options import BatchResult
+    from bridge.backfill.progress_listener import ProgressListener
+    from bridge.delivery.batch_result import BatchResult
     from bridge.ledger.database import Ledger
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.observe import ObserveResult
-    from bridge.ledger.row_mapping import Feed
     from bridge.ledger.send_queue import AwaitedNames
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
@@ -258,7 +257,7 @@ class _ConnectionRun:
         self._swept: dict[Stream, SweepResult] = {}
         self._awaited = NOTHING
         self._first: set[Stream] = set()
-        self._knew_before = LedgerLossDetector()
+        self._knew_before = LostLedgerDetector()
         self._refused: dict[str, str] = {}
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
@@ -370,12 +369,12 @@ class _ConnectionRun:
 
     def _delivery(
         self, writer: TrakorClient, feeds: Mapping[Stream, Feed], run: int, on_news: Callable[[], None]
-    ) -> Delivery:
+    ) -> DeliveryLoop:
         outgoing = {
             stream: OutgoingStream(feed, self._connection.stream(stream).policy())
             for stream, feed in feeds.items()
         }
-        return Delivery(
+        return DeliveryLoop(
             self._ledger,
             outgoing,
             writer,
@@ -403,7 +402,11 @@ class _ConnectionRun:
             self._watch.warned(self._connection.name, loss_warning(suspicion))
 
     async def _read(
-        self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
+        self,
+        reader: SalestrekkerClient,
+        feeds: Mapping[Stream, Feed],
+        run: int,
+        delivery: DeliveryLoop | None,
     ) -> None:
         """Sweep each stream in turn. An error in one is noted, and the next one is read all the same."""
         for stream, feed in feeds.items():
@@ -422,7 +425,7 @@ class _ConnectionRun:
                 delivery.release(stream)
 
     async def _sweep(
-        self, listing: SweepSource, stream: Stream, run: int, delivery: Delivery | None
+        self, listing: SweepSource, stream: Stream, run: int, delivery: DeliveryLoop | None
     ) -> BridgeError | None:
         """Read one list. Returns the error that ended it early, or None."""
 
@@ -452,7 +455,7 @@ class _ConnectionRun:
         # Never whole, even if the list is shorter than the limit: a part marks nothing as gone.
         return replace(whole, pages=lambda start: _limited(whole.pages(start), limit), whole=False)
 
-    async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
+    async def _note_refusals(self, delivery: DeliveryLoop, feeds: Mapping[Stream, Feed]) -> None:
         """Report why sending stopped, once for all streams that it keeps from being sent."""
         alike: dict[str, list[Stream]] = {}
         for stream, refusal in delivery.refusals.items():

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from bridge.checks.ledger import LEDGER_KEY
 from bridge.checks.report import Check, failed, not_tried
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.canary_payloads import load_stray_names
 from bridge.ledger.connection_and_scope_renames import find_without_name, refuse_if_renamed
 from bridge.ledger.connection_organizations import (
     OTHER_SOURCE,
@@ -20,6 +19,7 @@ from bridge.ledger.connection_organizations import (
 )
 from bridge.ledger.database import reading
 from bridge.ledger.open import is_outdated, read_revision
+from bridge.ledger.trakor_identity_check import load_stray_names
 from bridge.wiring.ledger_location import ledger_path, make_text_storage
 from bridge.wiring.organization_identity import hash_organization, hash_trakor, identify_connections
 

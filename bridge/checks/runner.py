@@ -19,9 +19,9 @@ import secrets
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from bridge.checks.admin_password import password_check
 from bridge.checks.connectivity import address, log_in, organization, trakor
 from bridge.checks.ledger import LEDGER_KEY, ledger_checks
-from bridge.checks.listeners import password_check, webhook_port
 from bridge.checks.maps import check_map
 from bridge.checks.organizations import (
     Remembered,
@@ -35,6 +35,7 @@ from bridge.checks.queries import Files, Query, load, try_query
 from bridge.checks.report import Check, failed, not_tried
 from bridge.checks.samples import Sample, mapped, read_sample
 from bridge.checks.schema_pull import IMPATIENT, live_schema, saved_schema
+from bridge.checks.webhook_port import webhook_port
 from bridge.errors import BridgeError, LedgerError, QueryFileError
 from bridge.ledger.database import reading
 from bridge.ledger.open import find_owner, is_daemon_running, is_outdated, read_revision

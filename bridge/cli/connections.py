@@ -254,10 +254,10 @@ def tell_strays(session: Session) -> None:
 
 def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
     """The names, how many more were forgotten since, and whether the connection is still stopped."""
-    from bridge.ledger.canary_payloads import load_stray_names  # noqa: PLC0415 - see the package
     from bridge.ledger.connection_organizations import load_known  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import read_revision  # noqa: PLC0415 - see the package
+    from bridge.ledger.trakor_identity_check import load_stray_names  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
 
     path = ledger_path(session.settings)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from bridge.cli.command_setup import Session
     from bridge.cli.record_selection import Selection
     from bridge.ledger.erasure import ErasureResult
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.operator_actions import ActionResult
     from bridge.ledger.read_model import Reader, RecordSummary
-    from bridge.ledger.row_mapping import Feed
 
 __all__ = ["decide", "forget_one", "forgotten_as_json", "show_forgotten"]
 

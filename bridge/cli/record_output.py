@@ -22,14 +22,15 @@ from bridge.cli.output import (
 from bridge.errors import UserError
 from bridge.ledger.read_model import RecordSort, iterate_records
 from bridge.status import age, also_changed, choices, event, iso, local_time, meaning, short_age
-from bridge.status.record_details import automatic_step, other_of, sides
+from bridge.status.possible_actions import automatic_step
+from bridge.status.record_comparison import other_of, sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
     from bridge.ledger.record_relations_and_history import HistoryLine, RecordRelations
-    from bridge.status.record_details import FieldText as Value
+    from bridge.status.record_comparison import FieldText as Value
 
 __all__ = [
     "JsonList",

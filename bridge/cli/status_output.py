@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bridge.ledger.sweeps import LastSweep
+    from bridge.ledger.runs_and_sweeps import LastSweep
     from bridge.status import ConnectionStatus, Snapshot
 
 __all__ = ["show_status", "watch_status"]

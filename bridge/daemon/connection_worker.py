@@ -26,7 +26,7 @@ from bridge.daemon.reading_pause import ReadingPause
 from bridge.daemon.sweep_worker import SweepWorker
 from bridge.daemon.webhook_worker import WebhookWorker
 from bridge.delivery import DeliverySupervisor, OutgoingStream
-from bridge.ledger.daemon_state import TimestampName, set_timestamp
+from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.send_queue import open_feed
 from bridge.wiring.connection import make_salestrekker_client, make_trakor_client
 from bridge.wiring.organization_identity import make_salestrekker_guard, make_trakor_guard
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from bridge.ledger.database import Ledger
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.names import Hasher
     from bridge.records import Stream
     from bridge.salestrekker.lazy_lists import LargeListRoom

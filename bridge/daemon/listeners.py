@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bridge.daemon.connection_worker import ConnectionWorker
     from bridge.ledger.database import Ledger
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.names import Hasher
     from bridge.records import Policy
     from bridge.settings import Settings

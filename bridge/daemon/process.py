@@ -28,7 +28,7 @@ from bridge.daemon.due_job_recorder import DueJobs, request_full_reads
 from bridge.daemon.listeners import Listeners
 from bridge.daemon.reload import Reloaded, load_plans, reload_configuration
 from bridge.errors import LedgerError, LedgerReplacedError, UserError
-from bridge.ledger.daemon_state import TimestampName, set_timestamp
+from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.maintenance import prune_history
 from bridge.ledger.open import open_ledger
 from bridge.ledger.stored_pauses import Direction, clear_pause

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.errors import UserError
-from bridge.ledger.sweeps import find_last_good
+from bridge.ledger.runs_and_sweeps import find_last_good
 from bridge.records import Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bridge.ledger.database import Ledger
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.pages import RecordsById

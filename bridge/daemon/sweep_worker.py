@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
-from bridge.ledger.daemon_state import Job, complete_job, load_scheduled_jobs
 from bridge.ledger.database import reading
-from bridge.ledger.sweeps import begin_run, count_run, end_run
+from bridge.ledger.runs_and_sweeps import begin_run, count_run, end_run
+from bridge.ledger.scheduled_jobs import complete_job, load_scheduled_jobs
+from bridge.records import Job
 from bridge.sync import sweep
 from bridge.wiring.connection import make_sweep_source
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
     from bridge.daemon.reading_context import ReadingContext
     from bridge.daemon.reading_pause import ReadingPause
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.observe import ObserveResult
-    from bridge.ledger.row_mapping import Feed
     from bridge.records import Stream
     from bridge.salestrekker.pages import RecordsById
     from bridge.sync import SweepResult, SweepSource

@@ -5,19 +5,14 @@ record from an outage, and ``circuit_breaker`` limits the requests in flight. ``
 running in the daemon.
 """
 
-from bridge.delivery.delivery_loop import Delivery
-from bridge.delivery.sending_options import (
-    BatchResult,
-    Destination,
-    OutgoingStream,
-    SendingMode,
-    SendingSettings,
-)
+from bridge.delivery.batch_result import BatchResult
+from bridge.delivery.delivery_loop import DeliveryLoop
+from bridge.delivery.sending_options import Destination, OutgoingStream, SendingMode, SendingSettings
 from bridge.delivery.supervisor import DeliverySupervisor
 
 __all__ = [
     "BatchResult",
-    "Delivery",
+    "DeliveryLoop",
     "DeliverySupervisor",
     "Destination",
     "OutgoingStream",

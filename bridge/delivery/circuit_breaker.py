@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery.sending_options import Outage
+from bridge.delivery.batch_result import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,9 +2,9 @@
 
 ::
 
-    ledger ──claim──> buffer ──> senders (limited by the breaker) ──> FailureClassifier ──> outcomes
+    ledger ──claim──> buffer ──> senders (limited by the breaker) ──> FailureAttribution ─> outcomes
        ^                             │ refused: no request starts, those in flight end           │
-       │                             └──> probe and canary ──pass──> FailureClassifier ──────────┤
+       │                             └──> probe and canary ──pass──> FailureAttribution ─────────┤
        │                                      └──refused, too──> all stops, nothing marked       │
        └──────────────────────────────── settle, a batch at a time ──────────────────────────────┘
 
@@ -34,20 +34,14 @@ from bridge.records import Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from bridge.delivery.sending_options import (
-        BatchResult,
-        Destination,
-        Outage,
-        OutgoingStream,
-        SendingMode,
-        SendingSettings,
-    )
+    from bridge.delivery.batch_result import BatchResult, Outage
+    from bridge.delivery.sending_options import Destination, OutgoingStream, SendingMode, SendingSettings
     from bridge.delivery.stopped_stream_trials import StoppedStream
     from bridge.ledger.database import Ledger
     from bridge.ledger.send_queue import AwaitedNames
     from bridge.records import Outcome, Stream, WorkItem
 
-__all__ = ["Delivery"]
+__all__ = ["DeliveryLoop"]
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which the loop checks everything again in any case."""
@@ -56,7 +50,7 @@ LAST_ANSWERS: Final = 8.0
 """Seconds that requests in flight get when sending stops."""
 
 
-class Delivery:
+class DeliveryLoop:
     """Sends what is pending of one connection, until ``finish`` was called and nothing is left.
 
     Args:

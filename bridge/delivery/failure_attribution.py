@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bridge.errors import Rejected, Transient
     from bridge.records import Outcome, Stream, TrakorAnswer, WorkItem
 
-__all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "FailureClassifier", "RejectionHistory"]
+__all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "FailureAttribution", "RejectionHistory"]
 
 MOST: Final = 10_000
 """Maximum number of records remembered for a stream; the oldest is dropped for a new one."""
@@ -148,7 +148,7 @@ class _Failed(NamedTuple):
     no_answer: NoAnswer | None
 
 
-class FailureClassifier:
+class FailureAttribution:
     """Keeps outcomes in doubt. Each method returns the outcomes that are now certain.
 
     Args:

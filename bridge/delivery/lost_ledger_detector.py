@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.delivery.sending_options import BatchResult
+    from bridge.delivery.batch_result import BatchResult
     from bridge.records import Stream
 
-__all__ = ["LedgerLossDetector", "LossSuspicion", "loss_warning"]
+__all__ = ["LossSuspicion", "LostLedgerDetector", "loss_warning"]
 
 ENOUGH: Final = 20
 """Fewer answers than this prove nothing."""
@@ -32,7 +32,7 @@ class LossSuspicion(NamedTuple):
     answered: int
 
 
-class LedgerLossDetector:
+class LostLedgerDetector:
     """Checks each batch of answers, and reports each stream once.
 
     Only a name that was never tried before counts: an attempt without an answer may have created it.

@@ -2,9 +2,9 @@
 
 ::
 
-    failed, rejected ──> FailureClassifier ──> outcomes, at once or when other records have shown the cause
+    failed, rejected ──> FailureAttribution ─> outcomes, at once or when other records have shown the cause
     refused ──> kept; when all requests in flight have ended: send a probe and a canary
-                    ├── they pass ──> FailureClassifier: to the end of the queue, or rejected
+                    ├── they pass ──> FailureAttribution: to the end of the queue, or rejected
                     └── refused, too ──> all sending stops, nothing is marked
     20 different records turned down, none taken since ──> the stream stops; one is tried now and then
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.delivery.failure_attribution import FailureClassifier
+from bridge.delivery.failure_attribution import FailureAttribution
 from bridge.delivery.stopped_stream_trials import StoppedStreams
 from bridge.errors import Refusal, Refused, Rejected, Transient
 from bridge.records import Retry
@@ -87,7 +87,7 @@ class ResponseHandler:
         self._probes_after_failure = False
         self._canary_passed: set[Stream] = set()
         self.outgoing = dict(outgoing)
-        self.classifier = FailureClassifier(settings, random, history, mode.most_rejections)
+        self.classifier = FailureAttribution(settings, random, history, mode.most_rejections)
         self.trials = StoppedStreams(mode.trial_every, mode.most_trials, stopped)
         self.refusals: dict[Stream, Refused] = {}
         self.refused: Refused | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery.sending_options import BatchResult
+from bridge.delivery.batch_result import BatchResult
 from bridge.ledger.settlement import settle
 from bridge.records import Accepted, Rejection, Retry
 

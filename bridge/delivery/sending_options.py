@@ -1,4 +1,4 @@
-"""The values that delivery takes and returns: where to send, what, how fast, and what came of it."""
+"""Where delivery sends, what it sends, and how fast."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from bridge.ledger.row_mapping import Feed
-    from bridge.records import Payload, Policy, Stream, TrakorAnswer
+    from bridge.ledger.feeds import Feed
+    from bridge.records import Payload, Policy, TrakorAnswer
     from bridge.retry import RetryPolicy
 
-__all__ = [
-    "MOST_REJECTIONS",
-    "BatchResult",
-    "Destination",
-    "Outage",
-    "OutgoingStream",
-    "SendingMode",
-    "SendingSettings",
-]
+__all__ = ["MOST_REJECTIONS", "Destination", "OutgoingStream", "SendingMode", "SendingSettings"]
 
 MOST_REJECTIONS: Final = 20
 """This many different records turned down, and none taken since, are more than that many poison records."""
@@ -90,49 +82,3 @@ class SendingMode:
     most_rejections: int = MOST_REJECTIONS
     trial_every: float = 1.0
     most_trials: float = MOST_REJECTIONS
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """Why nothing is sent for now; it may pass by itself.
-
-    Attributes:
-        reason: What happened, for the operator.
-        next_try_at: When a request may start again, in milliseconds since the epoch.
-        tries: How many probes have failed.
-    """
-
-    reason: str
-    next_try_at: int
-    tries: int
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """The counts of one settled batch.
-
-    Attributes:
-        created: Created in Trakor.
-        existing: Taken, but already there.
-        rejected: Not accepted.
-        later: To be sent again.
-        seconds: How long the ledger took to write it.
-        first_answers: For each name that was never tried before: its stream, and whether it was created now.
-    """
-
-    created: int = 0
-    existing: int = 0
-    rejected: int = 0
-    later: int = 0
-    seconds: float = 0.0
-    first_answers: tuple[tuple[Stream, bool], ...] = ()
-
-    @property
-    def taken(self) -> int:
-        """How many Trakor has now."""
-        return self.created + self.existing
-
-    @property
-    def ended(self) -> int:
-        """How many are finished, one way or the other."""
-        return self.taken + self.rejected

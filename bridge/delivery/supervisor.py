@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.delivery.delivery_loop import Delivery
+from bridge.delivery.delivery_loop import DeliveryLoop
 from bridge.delivery.failure_attribution import RejectionHistory
-from bridge.delivery.lost_ledger_detector import LedgerLossDetector, loss_warning
+from bridge.delivery.lost_ledger_detector import LostLedgerDetector, loss_warning
 from bridge.delivery.probe_requests import ProbeRequests
 from bridge.delivery.sending_options import MOST_REJECTIONS, SendingMode
 from bridge.delivery.sending_pauses import SendingPauses
@@ -35,13 +35,8 @@ from bridge.errors import Refused, Transient
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.delivery.sending_options import (
-        BatchResult,
-        Destination,
-        Outage,
-        OutgoingStream,
-        SendingSettings,
-    )
+    from bridge.delivery.batch_result import BatchResult, Outage
+    from bridge.delivery.sending_options import Destination, OutgoingStream, SendingSettings
     from bridge.ledger.database import Ledger
     from bridge.ledger.stored_pauses import Pause
     from bridge.records import Stream
@@ -105,7 +100,7 @@ class DeliverySupervisor:
         self._pauses = SendingPauses(
             ledger, name, settings.probe, clock=clock, random=random, on_change=on_change
         )
-        self._delivery: Delivery | None = None
+        self._delivery: DeliveryLoop | None = None
         self._news = asyncio.Event()
         self._ledger_changed = False
         self._must_probe = False
@@ -115,7 +110,7 @@ class DeliverySupervisor:
         self._reported_refusal: Refused | None = None
         self._history = RejectionHistory()
         self._probes = ProbeRequests(ledger, destination, settings.unanswered_wait)
-        self._loss_detector = LedgerLossDetector()
+        self._loss_detector = LostLedgerDetector()
 
     def wake(self) -> None:
         """Check for new pending records."""
@@ -179,7 +174,7 @@ class DeliverySupervisor:
             for stream in self._outgoing
             if (pause := self._pauses.of(stream)) is not None
         }
-        delivery = Delivery(
+        delivery = DeliveryLoop(
             self._ledger,
             self._outgoing,
             self._destination,
@@ -197,7 +192,7 @@ class DeliverySupervisor:
         )
         await self._run_delivery(delivery)
 
-    async def _run_delivery(self, delivery: Delivery) -> None:
+    async def _run_delivery(self, delivery: DeliveryLoop) -> None:
         """Run a delivery to its end and write down what stops it; halt it if it must not go on."""
         self._delivery, self._outage, self._reported_refusal = delivery, None, None
         running = asyncio.create_task(delivery.run())
@@ -238,7 +233,7 @@ class DeliverySupervisor:
         for suspicion in self._loss_detector.check(settled):
             log.warning("was the ledger lost", connection=self._name, reason=loss_warning(suspicion))
 
-    async def _write_state(self, delivery: Delivery) -> None:
+    async def _write_state(self, delivery: DeliveryLoop) -> None:
         """Write down, once, what stops a delivery."""
         if delivery.refused is None:
             await self._write_stopped_streams(delivery)
@@ -247,7 +242,7 @@ class DeliverySupervisor:
             self._reported_refusal = delivery.refused
             await self._refused(delivery.refused, self._tries)
 
-    async def _write_stopped_streams(self, delivery: Delivery) -> None:
+    async def _write_stopped_streams(self, delivery: DeliveryLoop) -> None:
         """Write which streams have stopped or resumed, and when their next record is tried."""
         before, self._stopped = self._stopped, dict(delivery.stopped)
         now = asyncio.get_running_loop().time()
@@ -282,7 +277,7 @@ class DeliverySupervisor:
                 await self._news.wait()
 
 
-async def _end(running: asyncio.Task[None], delivery: Delivery) -> None:
+async def _end(running: asyncio.Task[None], delivery: DeliveryLoop) -> None:
     """End a delivery that still runs, wait until it has wound up, and raise its error, if any."""
     if not delivery.winding_up:  # a second cancellation would end it at once
         running.cancel()

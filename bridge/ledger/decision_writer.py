@@ -28,9 +28,10 @@ from bridge.decision import (
     represents_name,
     succeed,
 )
+from bridge.ledger.claim_transfer import Succession
 from bridge.ledger.connection_and_scope_renames import find_unconfigured_feeds
 from bridge.ledger.damage_tolerant_columns import MAX_NUMBER
-from bridge.ledger.name_claims import NameHolders, Succession
+from bridge.ledger.name_holders import NameHolders
 from bridge.ledger.row_mapping import KNOWN, to_ledger_row
 from bridge.ledger.row_writes import NOTED, TO_SEND, TRAKOR_TEXT, RowWrites, observation_key
 from bridge.ledger.schema import links, records
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import NameClaim, Policy, Rules
 
 __all__ = ["UnitOfWork", "apply_to_row"]

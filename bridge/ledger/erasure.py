@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from bridge.errors import UserError
-from bridge.ledger.canary_payloads import forget_stray
 from bridge.ledger.decision_writer import UnitOfWork
-from bridge.ledger.row_mapping import KNOWN, Feed, to_feed, to_ledger_row
+from bridge.ledger.feeds import Feed, to_feed
+from bridge.ledger.row_mapping import KNOWN, to_ledger_row
 from bridge.ledger.schema import (
     canaries,
     claims,
@@ -29,6 +29,7 @@ from bridge.ledger.schema import (
     stored_texts,
 )
 from bridge.ledger.send_queue import DEFAULT_LIMITS
+from bridge.ledger.trakor_identity_check import forget_stray
 from bridge.records import Policy, Reason, State
 
 if TYPE_CHECKING:

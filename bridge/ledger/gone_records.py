@@ -17,7 +17,8 @@ from sqlalchemy import and_, bindparam, func, not_, or_, select, update
 
 from bridge.decision import give_back
 from bridge.ledger.decision_writer import UnitOfWork
-from bridge.ledger.row_mapping import KNOWN, is_in, is_of_feed, to_ledger_row
+from bridge.ledger.feeds import is_of_feed
+from bridge.ledger.row_mapping import KNOWN, is_in, to_ledger_row
 from bridge.ledger.schema import records, sweeps
 from bridge.records import State
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import LedgerRow, Policy
 
 __all__ = [

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Table
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
 
 __all__ = ["IntegrityFinding", "check_ledger"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import LedgerRow, Payload, Policy, Rules, Unsendable
 
 __all__ = ["Observation", "ObserveResult", "SurveyResult", "observe", "survey"]

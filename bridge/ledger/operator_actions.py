@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.read_model import RecordSummary
-    from bridge.ledger.row_mapping import Feed
     from bridge.ledger.sealed_texts import StoredDraft
     from bridge.records import Draft, LedgerRow, NameClaim, Policy
 

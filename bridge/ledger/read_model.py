@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Boolean, case, func, literal_column, or_, select, text, union
 
-from bridge.ledger.row_mapping import KNOWN, UNKNOWN_FEED, Feed, is_in, to_feed, to_ledger_row
+from bridge.ledger.feeds import UNKNOWN_FEED, Feed, to_feed
+from bridge.ledger.row_mapping import KNOWN, is_in, to_ledger_row
 from bridge.ledger.row_writes import TO_SEND
 from bridge.ledger.schema import (
     claims,

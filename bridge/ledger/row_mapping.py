@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,7 +27,6 @@ from sqlalchemy.types import NullType
 
 from bridge import names
 from bridge.errors import LedgerError
-from bridge.ledger.connection_and_scope_renames import move_feed
 from bridge.ledger.damage_tolerant_columns import (
     MAX_NUMBER,
     MAX_TIME,
@@ -53,84 +51,26 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from enum import StrEnum
 
-    from sqlalchemy import ColumnElement, Connection, FromClause, Row, Table
+    from sqlalchemy import ColumnElement, Connection, FromClause, Table
 
     from bridge.encryption import Sealer
     from bridge.records import FieldHashes
 
 __all__ = [
     "KNOWN",
-    "UNKNOWN_FEED",
-    "Feed",
     "KnownRow",
     "is_damaged",
     "is_in",
-    "is_of_feed",
     "is_one_of",
     "is_sound",
     "is_unsound",
     "keeps_sent_text",
-    "load_or_add_feed",
     "pack_identifiers",
     "sealer_of",
-    "to_feed",
     "to_ledger_row",
     "to_sql",
     "unpack_identifiers",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """One stream of one connection.
-
-    Attributes:
-        number: The ledger's number of it.
-        connection: The connection's name.
-        stream: The stream.
-        namespace: Number of the namespace in which its names are unique.
-    """
-
-    number: int
-    connection: str
-    stream: Stream
-    namespace: int
-
-    def seal_context(self, source_id: str) -> str:
-        """Return what the sealed text of one of its records is bound to: it can be opened nowhere else."""
-        return f"{self.number}\0{self.stream}\0{source_id}"
-
-    def seal_context_of(self, row: LedgerRow) -> str:
-        """Return the same for a record of any feed in the namespace, perhaps of another connection."""
-        return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
-
-
-UNKNOWN_FEED: Final = Feed(0, UNREADABLE, next(iter(Stream)), 0)
-"""The feed of a record whose row names no existing feed."""
-
-
-def to_feed(row: Row[*tuple[Any, ...]]) -> Feed:
-    """Convert a row of ``feeds``.
-
-    Raises:
-        LedgerError: It cannot be read, so nobody knows whose records and names those are.
-    """
-    if (
-        UNREADABLE in row.connection
-        or row.stream not in {*map(str, Stream)}
-        or not row.number
-        or not row.space
-    ):
-        raise damaged_feeds_error()
-    return Feed(row.number, row.connection, Stream(row.stream), row.space)
-
-
-def damaged_feeds_error() -> LedgerError:
-    """Return the error for a ledger that no longer shows which records belong to which connection."""
-    return LedgerError(
-        "the ledger no longer shows which records belong to which connection: its file is damaged",
-        advice="restore the last backup; `trakor-bridge ledger check` examines the file",
-    )
 
 
 def sealer_of(connection: Connection) -> Sealer:
@@ -142,42 +82,6 @@ def sealer_of(connection: Connection) -> Sealer:
 def keeps_sent_text(connection: Connection) -> bool:
     """Return whether text that was sent is kept, sealed."""
     return bool(connection.info.get("keeps_sent"))
-
-
-def load_or_add_feed(connection: Connection, name: str, scope: str, stream: Stream) -> Feed:
-    """Return the feed of a stream of a connection, and add it if the ledger does not know it.
-
-    Args:
-        connection: Inside a writing transaction.
-        name: The connection's name.
-        scope: The Trakor organisation's name, within which names are unique.
-        stream: The stream.
-
-    Raises:
-        LedgerError: A feed or namespace cannot be read. As a new one it would send everything again.
-    """
-    for table in (namespaces, feeds):
-        if connection.scalar(select(table.c.number).where(is_unsound(table)).limit(1)) is not None:
-            raise damaged_feeds_error()
-    space = _number(connection, namespaces, {"scope": scope, "stream": str(stream)})
-    found = select(feeds.c.number, feeds.c.space).where(feeds.c.connection == name, feeds.c.stream == stream)
-    known = connection.execute(found).one_or_none()
-    if known is None:
-        number = _number(connection, feeds, {"connection": name, "stream": str(stream), "space": space})
-        return Feed(number, name, stream, space)
-    if known.space != space:
-        move_feed(connection, known.number, known.space, space)
-    return Feed(known.number, name, stream, space)
-
-
-def _number(connection: Connection, table: Table, values: dict[str, object]) -> int:
-    """Return the number of the row with these values, and add the row if there is none."""
-    found = connection.scalar(
-        select(table.c.number).where(*(table.c[column] == value for column, value in values.items()))
-    )
-    if found is None:
-        found = connection.scalar(table.insert().values(values).returning(table.c.number))
-    return int(found)
 
 
 def is_in(column: ColumnElement[Any], values: Collection[object] | str) -> ColumnElement[bool]:
@@ -199,15 +103,6 @@ def is_one_of(column: ColumnElement[Any], *words: str) -> ColumnElement[bool]:
     return column.in_([literal_column(f"'{word}'") for word in words])
 
 
-def is_of_feed(feed: Feed) -> ColumnElement[bool]:
-    """Build the condition that a record is of a feed, for statements that read all of its records.
-
-    The sum keeps SQLite from using its index on feed and id, which jumps through the table, or sorts all
-    records before an order or a limit.
-    """
-    return records.c.feed + 0 == feed.number
-
-
 _STORED = (
     exists()
     .where(
@@ -217,13 +112,21 @@ _STORED = (
     )
     .correlate(records)
 )
+
+
 _KEY: Final = re.compile("[A-Za-z0-9_-]{16}|")
 """A keyed hash of a name's key; empty for none."""
 
+
 _KEY_LENGTH: Final = 16
+
+
 _KEYS: Final = frozenset({"key", "sent_key"})
+
+
 _FORMS: Final = {**dict.fromkeys(("sent", "seen", "tried"), "[0-9]*;*"), "identifiers": "{*}"}
 """The forms of non-empty hashed texts."""
+
 
 _WORDS: Final[dict[str, type[StrEnum]]] = {
     "state": State,
@@ -231,6 +134,8 @@ _WORDS: Final[dict[str, type[StrEnum]]] = {
     "origin": Origin,
     "merged_by": MergedBy,
 }
+
+
 _FLAGS: Final = frozenset({
     *("gone", "filtered", "remapped", "dismissed", "retry", "forgotten", "given", "answered"),
     *("complete", "by_person"),
@@ -290,6 +195,8 @@ def _is_text(table: str, name: str, raw: ColumnElement[Any]) -> ColumnElement[bo
 
 
 _NO_BYTES: Final[ColumnElement[Any]] = literal_column("x''")
+
+
 _HASHED: Final = frozenset({records.name, claims.name, links.name})
 """The tables whose texts are hashes and words of the bridge."""
 
@@ -306,6 +213,8 @@ def to_sql(expression: ColumnElement[Any]) -> str:
 _INTO: Final = literal_column(
     "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = records.merged_into)", Integer
 )
+
+
 _SOUND = to_sql(
     and_(
         is_sound(records),
@@ -319,20 +228,31 @@ _SOUND = to_sql(
         records.c.merged_into.is_(None) | _INTO,
     )
 )
+
+
 _CLAIM_SOUND = to_sql(claims.c.key.is_not(None) & is_sound(claims))
+
+
 # What is left of a damaged row: the name that it has claimed, and its link.
 _OWN: Final = "CASE WHEN {0} IS NOT NULL THEN {1} ELSE (SELECT {2}) END"
+
+
 _OF_RECORD: Final = "WHERE own.record = records.number ORDER BY"
+
+
 _OWN_KEY = _OWN.format(
     "claims.key",
     "records.sent_key",
     f"own.key FROM claims AS own {_OF_RECORD} own.answered DESC LIMIT 1",
 )
+
+
 _OWN_ID = _OWN.format(
     "links.trakor_id",
     "records.trakor_id",
     f"own.trakor_id FROM links AS own {_OF_RECORD} own.at DESC LIMIT 1",
 )
+
 
 KNOWN = (
     select(
@@ -445,8 +365,14 @@ def is_damaged(row: Sequence[Any]) -> bool:
 
 
 _STATES: Final = {str(state): state for state in State}
+
+
 _REASONS: Final[dict[str | None, Reason | None]] = {None: None, **{str(one): one for one in Reason}}
+
+
 _ORIGINS: Final[dict[str | None, Origin | None]] = {None: None, **{str(one): one for one in Origin}}
+
+
 _MERGED_BY: Final[dict[str | None, MergedBy | None]] = {None: None, **{str(one): one for one in MergedBy}}
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Update
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import Draft, FieldHashes, LedgerRow, Rules
 
 __all__ = ["NOTED", "TO_SEND", "TRAKOR_TEXT", "RowWrites", "load_or_add_rules", "observation_key"]

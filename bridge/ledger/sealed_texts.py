@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bridge.encryption import Sealer
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import LedgerRow, Payload
 
 __all__ = [

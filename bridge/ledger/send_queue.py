@@ -19,7 +19,8 @@ from sqlalchemy import bindparam, case, exists, func, insert, literal_column, or
 
 from bridge.errors import LedgerError
 from bridge.ledger.bulk_sql import execute_many, fetch_all, row_value
-from bridge.ledger.row_mapping import Feed, is_in, load_or_add_feed, sealer_of
+from bridge.ledger.feeds import Feed, load_or_add_feed
+from bridge.ledger.row_mapping import is_in, sealer_of
 from bridge.ledger.row_writes import TO_SEND
 from bridge.ledger.schema import claims, feeds, history, records, stored_texts
 from bridge.ledger.sealed_texts import payload_to_send

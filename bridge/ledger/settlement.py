@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import Decision, FieldHashes, LedgerRow, Outcome, Policy
 
 __all__ = ["RejectionLog", "load_rejections", "save_rejections", "settle"]

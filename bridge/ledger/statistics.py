@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 from typing import TYPE_CHECKING
 
+from bridge.ledger.feeds import Feed
 from bridge.ledger.read_model import MARKS
-from bridge.ledger.row_mapping import Feed
 from bridge.ledger.schema import (
     feeds,
     records,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bridge.ledger.feeds import is_of_feed
 from bridge.ledger.read_model import RecordQuery, find_records
-from bridge.ledger.row_mapping import is_of_feed
 from bridge.ledger.schema import deliveries
 from bridge.records import Reason
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.records import Accepted
 
 __all__ = [

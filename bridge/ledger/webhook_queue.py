@@ -23,7 +23,7 @@ from sqlalchemy import bindparam, case, delete, func, insert, literal_column, or
 
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.bulk_sql import execute_many, insert_each
-from bridge.ledger.daemon_state import TimestampName, set_timestamp
+from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.row_mapping import is_in, sealer_of
 from bridge.ledger.schema import events
 from bridge.ledger.statistics import count_webhooks

@@ -9,20 +9,16 @@ Times are whole milliseconds since the epoch (UTC), in fields that end in ``_at`
 ``bridge/names``): they can be compared, but reveal nothing without the ledger's key.
 """
 
-from bridge.records.decisions import Decision, DraftAction, LedgerRow, NameClaim, NameHolder, Policy
-from bridge.records.drafts import (
-    UNKNOWN,
-    Draft,
-    FieldHashes,
-    Record,
-    Rules,
-    Unsendable,
-)
+from bridge.records.decision_inputs import LedgerRow, NameHolder, Policy
+from bridge.records.decisions import Decision, DraftAction, NameClaim
+from bridge.records.drafts import UNKNOWN, Draft, FieldHashes, Unsendable
 from bridge.records.enums import MergedBy, Origin, Reason, State
-from bridge.records.outcomes import Accepted, NoAnswer, Outcome, Rejection, Retry, TrakorAnswer, WorkItem
+from bridge.records.outcomes import Accepted, NoAnswer, Outcome, Rejection, Retry, TrakorAnswer
 from bridge.records.payloads import Party, Payload, Product
+from bridge.records.source_record import Record, Rules
 from bridge.records.streams import DEAL_CONTACTS, STREAMS, Job, Stream, StreamSpec
 from bridge.records.webhooks import ReceivedWebhook, WebhookAction
+from bridge.records.work_item import WorkItem
 
 __all__ = [
     "DEAL_CONTACTS",

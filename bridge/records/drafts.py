@@ -1,62 +1,26 @@
-"""Drafts: a record as Salestrekker returned it, and what mapping makes of it."""
+"""Drafts: what mapping makes of a record."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from bridge.records.source_record import NO_RULES, Rules
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.records.enums import Reason
     from bridge.records.payloads import Payload
-    from bridge.records.streams import Stream
 
-__all__ = ["UNKNOWN", "Draft", "FieldHashes", "Record", "Rules", "Unsendable"]
+__all__ = ["UNKNOWN", "Draft", "FieldHashes", "Unsendable"]
 
 FieldHashes: TypeAlias = "Mapping[str, str]"
 """Maps a field's name to the keyed hash of its value. A field without a value is left out."""
 
+
 UNKNOWN: Final = "?"
 """The hash of a field that could not be mapped. As a prefix: of what another map makes of the field."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as Salestrekker returned it, not mapped yet.
-
-    Attributes:
-        stream: The stream that it belongs to.
-        id: Salestrekker's id, never empty.
-        data: The decoded JSON object, as the query selected it.
-        read_at: When the read that returned it began.
-    """
-
-    stream: Stream
-    id: str
-    data: Mapping[str, object]
-    read_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Fingerprints of what made and decided a draft: with equal rules, equal records give equal drafts.
-
-    Attributes:
-        query: Fingerprint of what the query selects of a record.
-        map: Fingerprint of the map's expressions and of the rules for names and hashes.
-        choices: Fingerprint of `where` and of all policies.
-        text: The map's expressions as JSON, so that the map can be applied after it was replaced.
-    """
-
-    query: str
-    map: str
-    choices: str
-    text: str = ""
-
-
-NO_RULES: Final = Rules("", "", "")
-"""The rules of a record that no present rules made."""
 
 
 @dataclass(frozen=True, slots=True)

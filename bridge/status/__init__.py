@@ -4,7 +4,7 @@
 
     ledger ──snapshot──> Snapshot ──as_json──> `status --json`, /api/status, metrics
                                   ──connection_summary──> a word and sentences for each connection
-    a record, its history ──record_details──> sentences, and what an operator can do
+    a record, its history ──record_explanation──> sentences, and what an operator can do
 
 ``vocabulary`` has the words, and ``timestamps`` writes times for people. The command line and the status page
 render these values, and do not query the ledger themselves.
@@ -18,7 +18,8 @@ from bridge.status.connection_summary import (
     headline,
     stream_note,
 )
-from bridge.status.record_details import SuggestedCommand, also_changed, choices, event, meaning
+from bridge.status.possible_actions import SuggestedCommand, choices
+from bridge.status.record_explanation import also_changed, event, meaning
 from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus, take
 from bridge.status.timestamps import age, iso, local_time, short_age
 

@@ -9,8 +9,8 @@ from bridge.ledger.connection_and_scope_renames import find_known_connections
 from bridge.ledger.connection_organizations import find_stop_reason
 from bridge.ledger.database import reading
 from bridge.ledger.open import find_owner, read_revision, require_current
+from bridge.ledger.runs_and_sweeps import ONLY_A_PART
 from bridge.ledger.stored_pauses import list_pauses
-from bridge.ledger.sweeps import ONLY_A_PART
 from bridge.records import Stream
 from bridge.status.timestamps import age, iso, local_time
 from bridge.status.vocabulary import DECISIONS
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
+    from bridge.ledger.mass_changes import MassChange
     from bridge.ledger.read_model import Reader
+    from bridge.ledger.runs_and_sweeps import LastSweep
     from bridge.ledger.stored_pauses import Pause
-    from bridge.ledger.sweeps import LastSweep, MassChange
     from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, WebhookStatus
 
 __all__ = [

@@ -13,10 +13,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
-from bridge.ledger.daemon_state import TimestampName, load_scheduled_jobs, load_timestamps
+from bridge.ledger.daemon_timestamps import TimestampName, load_timestamps
 from bridge.ledger.database import reading
+from bridge.ledger.mass_changes import find_mass_change
 from bridge.ledger.open import is_daemon_running, read_revision, require_current
 from bridge.ledger.read_model import MARKS, list_feeds
+from bridge.ledger.runs_and_sweeps import (
+    Run,
+    find_last_complete,
+    find_last_sweeps,
+    list_runs,
+    load_sweep_progress,
+)
+from bridge.ledger.scheduled_jobs import load_scheduled_jobs
 from bridge.ledger.statistics import (
     HOUR,
     WebhookCounts,
@@ -27,14 +36,6 @@ from bridge.ledger.statistics import (
     load_webhook_counts,
 )
 from bridge.ledger.stored_pauses import Direction, list_pauses
-from bridge.ledger.sweeps import (
-    Run,
-    find_last_complete,
-    find_last_sweeps,
-    find_mass_change,
-    list_runs,
-    load_sweep_progress,
-)
 from bridge.records import Reason, State
 from bridge.status.timestamps import iso
 from bridge.status.vocabulary import DECISIONS
@@ -43,10 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bridge.ledger.daemon_state import ScheduledJob
+    from bridge.ledger.mass_changes import MassChange
     from bridge.ledger.read_model import Reader
+    from bridge.ledger.runs_and_sweeps import LastSweep, SweepProgress
+    from bridge.ledger.scheduled_jobs import ScheduledJob
     from bridge.ledger.stored_pauses import Pause
-    from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
     from bridge.records import Job, Stream
 
 __all__ = [

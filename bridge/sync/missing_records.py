@@ -29,15 +29,15 @@ from bridge.ledger.gone_records import (
     note_hidden,
     sample_unseen,
 )
-from bridge.ledger.sweeps import note_missing
+from bridge.ledger.runs_and_sweeps import note_missing
 from bridge.sync.by_id import refresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.ledger.database import Ledger
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.observe import Observation
-    from bridge.ledger.row_mapping import Feed
     from bridge.records import Policy
     from bridge.sync.by_id import ByIdSource
 

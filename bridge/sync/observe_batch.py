@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bridge.ledger.database import Ledger
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.mapping import Mapper
     from bridge.records import Draft, Policy, Record, Unsendable
 

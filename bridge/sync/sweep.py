@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, UserError
+from bridge.ledger.mass_changes import detect_mass_change
 from bridge.ledger.observe import Observation, ObserveResult
-from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, detect_mass_change, end_sweep, note_problem
+from bridge.ledger.runs_and_sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_problem
 from bridge.sync.missing_records import MissingRecordSearch
 from bridge.sync.observe_batch import observe_batch, split_into_batches
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from bridge.ledger.database import Ledger
-    from bridge.ledger.row_mapping import Feed
-    from bridge.ledger.sweeps import MassChange, Sweep
+    from bridge.ledger.feeds import Feed
+    from bridge.ledger.mass_changes import MassChange
+    from bridge.ledger.runs_and_sweeps import Sweep
     from bridge.mapping import Mapper
     from bridge.records import Policy
     from bridge.salestrekker.pages import Doubt, Page

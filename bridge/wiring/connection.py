@@ -19,7 +19,7 @@ from bridge.trakor import TrakorClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.feeds import Feed
     from bridge.names import Hasher
     from bridge.retry import RetryPolicy
     from bridge.salestrekker.by_id_query import ByIdQuery

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from bridge.ledger.database import Ledger
+    from bridge.ledger.feeds import Feed
     from bridge.ledger.read_model import Reader
-    from bridge.ledger.row_mapping import Feed
     from bridge.names import Hasher
     from bridge.settings import ConnectionSettings, Settings
     from bridge.trakor import TrakorClient

@@ -15,8 +15,8 @@ from bridge.ledger.integrity import check_ledger
 from bridge.ledger.observe import Observation, survey
 from bridge.ledger.open import verify_key
 from bridge.ledger.row_writes import NOTED, TO_SEND
+from bridge.ledger.runs_and_sweeps import begin_sweep
 from bridge.ledger.schema import links, records
-from bridge.ledger.sweeps import begin_sweep
 from bridge.records import NoAnswer, Policy
 from builders import answered, draft, filtered, later, not_taken, of
 

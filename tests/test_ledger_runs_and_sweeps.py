@@ -10,8 +10,7 @@ from sqlalchemy import select
 
 from books import Book
 from bridge.ledger.observe import Observation
-from bridge.ledger.schema import runs
-from bridge.ledger.sweeps import (
+from bridge.ledger.runs_and_sweeps import (
     CHECKPOINT_LIFE,
     COUNTS,
     SweepProgress,
@@ -25,11 +24,12 @@ from bridge.ledger.sweeps import (
     note_missing,
     note_problem,
 )
+from bridge.ledger.schema import runs
 from bridge.records import Policy, Stream
 from builders import answered, draft, filtered, later, not_taken, unmapped, unnamed
 
 if TYPE_CHECKING:
-    from bridge.ledger.sweeps import Sweep
+    from bridge.ledger.runs_and_sweeps import Sweep
 
 
 def sweep(book: Book, query: str = "q", *, restart: bool = False, now: int = 0) -> Sweep:

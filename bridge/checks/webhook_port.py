@@ -1,4 +1,4 @@
-"""The checks of the two listeners: the status page's password, and the webhook port."""
+"""The check of the webhook port."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.open import is_daemon_running
 from bridge.serving import PortTaken
-from bridge.settings import is_loopback
 from bridge.webhooks import open_webhook_sockets
 from bridge.wiring.ledger_location import ledger_path
 
@@ -17,26 +16,7 @@ if TYPE_CHECKING:
 
     from bridge.settings import Settings
 
-__all__ = ["password_check", "webhook_port"]
-
-SHORT: Final = 12
-"""A shorter password can be guessed, even though guessing is slow."""
-
-
-def password_check(settings: Settings) -> Check | None:
-    """Check ``[admin] password``; None if only this machine reaches the page, or the password is long."""
-    admin = settings.admin
-    if is_loopback(admin.host) or len(admin.password.get_secret_value()) >= SHORT:
-        return None
-    return Check(
-        "admin.password",
-        ok=True,
-        caution=True,
-        detail=f"has fewer than {SHORT} characters, and other machines reach the status page at {admin.host}",
-        advice="With this password, anybody can decide on records. Use a long random one:\n"
-        '  python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
-    )
-
+__all__ = ["webhook_port"]
 
 NAME: Final = "webhooks.port"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bridge.ledger.mass_changes import FEW, MassChange, detect_mass_change, find_mass_change
 from bridge.ledger.observe import Observation
-from bridge.ledger.sweeps import FEW, MassChange, begin_sweep, detect_mass_change, end_sweep, find_mass_change
+from bridge.ledger.runs_and_sweeps import begin_sweep, end_sweep
 from builders import answered, draft
 
 if TYPE_CHECKING:

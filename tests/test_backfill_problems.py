@@ -10,21 +10,15 @@ import pytest
 
 from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
-from bridge.backfill.report import (
-    Problem,
-    find_suspicions,
-    reading_problems,
-    stop_problem,
-    sweep_warnings,
-)
+from bridge.backfill.problems import Problem, find_suspicions, reading_problems, stop_problem, sweep_warnings
 from bridge.cli.backfill_report import show_report
 from bridge.cli.progress import progress
-from bridge.delivery.lost_ledger_detector import LedgerLossDetector
-from bridge.delivery.sending_options import BatchResult
+from bridge.delivery.batch_result import BatchResult
+from bridge.delivery.lost_ledger_detector import LostLedgerDetector
 from bridge.errors import Transient, UserError
 from bridge.ledger.database import reading, writing
+from bridge.ledger.runs_and_sweeps import COUNTS
 from bridge.ledger.stored_pauses import Direction, list_pauses, set_pause
-from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.salestrekker.pages import Doubt
 from bridge.sandbox import Fault, Options
@@ -215,7 +209,7 @@ async def test_a_first_backfill_warns_of_nothing(bridge: Bridge) -> None:
 def test_more_than_a_fifth_of_at_least_twenty_is_suspicious_and_said_once(
     created: int, existing: int, *, suspicious: bool
 ) -> None:
-    knew = LedgerLossDetector()
+    knew = LostLedgerDetector()
     answers = ((Stream.CONTACTS, True),) * created + ((Stream.CONTACTS, False),) * existing
     found = [*knew.check(BatchResult(first_answers=answers)), *knew.check(BatchResult())]
     assert len(found) == suspicious

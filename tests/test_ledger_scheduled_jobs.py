@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger.daemon_state import (
+from bridge.ledger.alerts_sent import (
     AlertSent,
     AlertTopic,
     delete_unlisted_addresses,

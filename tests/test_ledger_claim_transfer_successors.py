@@ -16,7 +16,7 @@ from bridge.ledger.open import verify_key
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.record_relations_and_history import load_relations
 from bridge.records import Draft, NameClaim, Policy
-from bridge.status.record_details import ways
+from bridge.status.possible_actions import ways
 from builders import answered, draft, filtered, later, not_taken, of
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ import pytest
 
 from books import kept
 from bridge.ledger.database import reading
+from bridge.ledger.feeds import Feed
 from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
 from bridge.ledger.record_relations_and_history import RecordRelations, load_relations
-from bridge.ledger.row_mapping import Feed
 from bridge.records import Reason, State, Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.status.record_details import meaning, the_other, ways
+from bridge.status.possible_actions import ways
+from bridge.status.record_explanation import meaning, the_other
 from bridge.status.vocabulary import EVENTS, MARKS, NEEDS_DECISION, SITUATIONS, MarkWords, Situation
 from desk import Desk, configured, run_backfill
 
