@@ -26,7 +26,7 @@ from bridge.ledger.send_queue import release_claims
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Draft, NameClaim, Policy, Product, Record, Stream
-from bridge.salestrekker.pages import Page, RecordsById
+from bridge.salestrekker.page_values import Page, RecordsById
 from bridge.settings import TrakorSettings
 from bridge.sync.by_id import ByIdSource
 from bridge.sync.observe_batch import observe_batch

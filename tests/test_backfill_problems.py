@@ -20,7 +20,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.runs_and_sweeps import COUNTS
 from bridge.ledger.stored_pauses import Direction, list_pauses, set_pause
 from bridge.records import Stream
-from bridge.salestrekker.pages import Doubt
+from bridge.salestrekker.page_values import Doubt
 from bridge.sandbox import Fault, Options
 from bridge.status import headline, take
 from bridge.sync import SweepResult

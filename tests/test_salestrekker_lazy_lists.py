@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.by_id_query import ByIdQuery
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.pages import Page
+    from bridge.salestrekker.page_values import Page
 
 TOKEN = {"data": {"authenticate": {"token": "a.b.c"}}}
 QUICK = RetryPolicy(attempts=2, total=5.0, first=0.01, longest=0.01)

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from bridge.ledger.send_queue import AwaitedNames
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.salestrekker.pages import Page
+    from bridge.salestrekker.page_values import Page
     from bridge.settings import Settings
     from bridge.sync import SweepResult, SweepSource
     from bridge.trakor import TrakorClient

@@ -26,6 +26,7 @@ from bridge.cli import (
     records,
     run,
     sandbox,
+    schema,
     status,
     webhooks,
 )
@@ -95,6 +96,7 @@ def application() -> Command:
     records.add_to(app)
     ledger.add_to(app)
     check.add_to(app)
+    schema.add_to(app)
     connections.add_to(app)
     demo.add_to(app)
     disclose.add_to(app)

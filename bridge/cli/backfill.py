@@ -19,8 +19,8 @@ from bridge.cli.command_setup import (
     LogLevelOption,
     begin,
     collect_seldom,
-    print_json,
 )
+from bridge.cli.output import print_json
 from bridge.errors import UserError
 from bridge.records import Stream
 

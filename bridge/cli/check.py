@@ -1,4 +1,4 @@
-"""`trakor-bridge check` and `trakor-bridge schema pull`."""
+"""`trakor-bridge check`: checks access, queries and maps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from bridge.cli.command_setup import (
     LogFormatOption,
     LogLevelOption,
     begin,
-    print_json,
 )
-from bridge.cli.output import tell
+from bridge.cli.output import print_json, tell
 from bridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,26 +50,17 @@ Exit status:
   1   a check failed
   2   wrong usage or configuration
 """
-PULL = """\
-Save Salestrekker's schema as it is now, as queries/schema.graphql beside the configuration.
 
-Read it when you change a query. From then on `trakor-bridge check` shows what has changed in the schema.
-
-\b
-Example:
-  trakor-bridge schema pull
-"""
 
 FAILED: Final = 1
+
+
 UNUSABLE: Final = 2
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    """Add the command."""
     app.command("check", help=HELP, short_help="Check access, queries and maps, and show what to do.")(_check)
-    schema = typer.Typer(help="Salestrekker's schema.", no_args_is_help=True, rich_markup_mode=None)
-    schema.command("pull", help=PULL, short_help="Save the schema beside the queries.")(_pull)
-    app.add_typer(schema, name="schema", short_help="Save Salestrekker's schema beside the queries.")
 
 
 def _check(
@@ -155,22 +145,3 @@ def _conclude(found: list[Check], then: str) -> None:
         tell(then)
     else:
         tell(f"\nAll checks passed. {then}")
-
-
-def _pull(
-    *,
-    config: ConfigOption = None,
-    connection: ConnectionOption = None,
-    log_level: LogLevelOption = None,
-    log_format: LogFormatOption = None,
-) -> None:
-    from datetime import UTC, datetime  # noqa: PLC0415 - see the package
-
-    from bridge.checks import pull  # noqa: PLC0415 - see the package
-
-    session = begin(config, connection, log_level or "error", log_format)
-    chosen = session.settings.connections[session.connections[0]]
-    saved_at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    path = asyncio.run(pull(session.settings, chosen, saved_at))
-    of = f" (of the connection {chosen.name})" if len(session.settings.connections) > 1 else ""
-    typer.echo(f"saved {path}{of}")

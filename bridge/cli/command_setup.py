@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -27,7 +26,6 @@ __all__ = [
     "Session",
     "begin",
     "collect_seldom",
-    "print_json",
 ]
 
 ConfigOption: TypeAlias = Annotated[
@@ -39,22 +37,30 @@ ConfigOption: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+
+
 ConnectionOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--connection", metavar="NAME", help="Only this connection.", show_default="all"),
 ]
+
+
 LogLevelOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--log-level", metavar="LEVEL", help="debug, info, warning or error.", show_default="as configured"
     ),
 ]
+
+
 LogFormatOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--log-format", metavar="FORMAT", help="console, json or auto.", show_default="as configured"
     ),
 ]
+
+
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")
 ]
@@ -136,14 +142,6 @@ def _chosen(settings: Settings, connection: str | None) -> tuple[str, ...]:
             f"there is no connection {connection!r}{meant}", advice=f"configured are: {', '.join(known)}"
         )
     return (connection,)
-
-
-def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can say
-    """Print the one JSON document of a command."""
-    import orjson  # noqa: PLC0415 - see the package
-
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
-    sys.stdout.flush()
 
 
 COLLECT_AFTER: Final = 20_000

@@ -15,9 +15,8 @@ from bridge.cli.command_setup import (
     LogFormatOption,
     LogLevelOption,
     begin,
-    print_json,
 )
-from bridge.cli.output import ask_yes_no, escape, tell
+from bridge.cli.output import ask_yes_no, escape, print_json, tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from bridge.cli.command_setup import (
     LogFormatOption,
     LogLevelOption,
     begin,
-    print_json,
 )
-from bridge.cli.output import width_of, wrap
+from bridge.cli.output import print_json, width_of, wrap
 
 if TYPE_CHECKING:
     import typer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+
 __all__ = [
     "COLOURS",
     "NO_TERMINAL_WIDTH",
@@ -25,6 +26,7 @@ __all__ = [
     "console",
     "escape",
     "escape_cell",
+    "print_json",
     "print_sentence",
     "tell",
     "width_of",
@@ -206,3 +208,11 @@ def print_sentence(out: Console, sentence: str, *, style: str = "", hanging: int
 
     shown = wrap(escape(sentence), width_of(out.file), hanging=hanging)
     out.print(Text(shown, style=style), soft_wrap=True)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+    """Print the one JSON document of a command."""
+    import orjson  # noqa: PLC0415 - see the package
+
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.flush()

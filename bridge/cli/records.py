@@ -14,9 +14,8 @@ from bridge.cli.command_setup import (
     LogFormatOption,
     LogLevelOption,
     begin,
-    print_json,
 )
-from bridge.cli.output import tell
+from bridge.cli.output import print_json, tell
 from bridge.cli.record_selection import (
     FIELDS,
     FieldOption,

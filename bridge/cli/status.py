@@ -16,9 +16,9 @@ from bridge.cli.command_setup import (
     LogFormatOption,
     LogLevelOption,
     begin,
-    print_json,
 )
 from bridge.cli.connections import tell_strays
+from bridge.cli.output import print_json
 from bridge.errors import UserError
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from bridge.cli.command_setup import (
     LogFormatOption,
     LogLevelOption,
     begin,
-    print_json,
 )
-from bridge.cli.output import escape, tell
+from bridge.cli.output import escape, print_json, tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge import __version__
-from bridge.daemon.alerting import make_notifier
 from bridge.daemon.connection_worker import ConnectionWorker
 from bridge.daemon.due_job_recorder import DueJobs, request_full_reads
 from bridge.daemon.listeners import Listeners
+from bridge.daemon.notifier_factory import make_notifier
 from bridge.daemon.reload import Reloaded, load_plans, reload_configuration
 from bridge.errors import LedgerError, LedgerReplacedError, UserError
 from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp

@@ -36,7 +36,7 @@ from bridge.salestrekker.by_id_query import (
 from bridge.salestrekker.graphql_errors import ErrorKind
 from bridge.salestrekker.lazy_lists import LargeListRoom, RoomReservation
 from bridge.salestrekker.login import LoginCredentials, OrganizationLogin
-from bridge.salestrekker.pages import (
+from bridge.salestrekker.page_values import (
     Page,
     RecordsById,
     prefetch_pages,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.graphql_errors import GraphqlResult
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.login import CheckOrganization, SalestrekkerOrganization
-    from bridge.salestrekker.pages import Identify, Page, PageRequest
+    from bridge.salestrekker.page_values import Identify, Page, PageRequest
     from bridge.salestrekker.tokens import RenewalPolicy, Token, TokenStatus
 
     T = TypeVar("T")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.salestrekker.list_info import FACT_NAMES, OF_ONE_ITEM, Fact, fact_of
-from bridge.salestrekker.pages import Doubt
+from bridge.salestrekker.page_values import Doubt
 from bridge.salestrekker.paging_variables import (
     NUMBER_NAMES,
     NUMBER_TYPES,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bridge.ledger.runs_and_sweeps import Sweep
     from bridge.mapping import Mapper
     from bridge.records import Policy
-    from bridge.salestrekker.pages import Doubt, Page
+    from bridge.salestrekker.page_values import Doubt, Page
     from bridge.sync.by_id import ByIdSource
 
 __all__ = ["SweepResult", "SweepSource", "sweep"]

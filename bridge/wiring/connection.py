@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.lazy_lists import LargeListRoom
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.login import CheckOrganization
-    from bridge.salestrekker.pages import RecordsById
+    from bridge.salestrekker.page_values import RecordsById
     from bridge.settings import ConnectionSettings, Settings
 
 __all__ = [
