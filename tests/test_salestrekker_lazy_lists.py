@@ -47,6 +47,8 @@ TEXTS = {
     "page": "query Q($page: Int, $size: Int) { contacts(page: $page, size: $size) { id note } }",
     "relay": """query Q($first: Int, $after: String) { contacts(first: $first, after: $after) {
         edges { node { id note } } pageInfo { hasNextPage endCursor } } }""",
+    "edges": """query Q($first: Int, $after: String) { contacts(first: $first, after: $after) {
+        edges { cursor node { id note } } } }""",
     "plain": "query Q { contacts { id note } }",
 }
 
@@ -91,6 +93,8 @@ class Remote:
         if self.wrap is not None:
             return web.Response(body=self.wrap(found), content_type="application/json")
         listed: object = found
+        if "edges" in text:
+            listed = {"edges": [{"cursor": str(at), "node": one} for at, one in enumerate(found, start + 1)]}
         if "pageInfo" in text:
             end = start + len(found)
             info = {"hasNextPage": end < len(self.contacts), "endCursor": str(end)}

@@ -234,3 +234,50 @@ def test_a_query_by_cursor_must_select_the_next_one(tmp_path: Path) -> None:
     with pytest.raises(QueryFileError, match="whether and where the list goes on") as caught:
         query_of(tmp_path, TEXT.replace("nextCursor", "total"))
     assert "`nextCursor` beside the list" in caught.value.advice
+
+
+EDGES = """type Query { products(after: String, first: Int): Edges } type Edges { edges: [Edge] }
+type Item { id: ID! name: String } type Edge { cursor: String node: Item }"""
+BY_ITEM = """query Q($after: String, $first: Int) {
+  products(after: $after, first: $first) { edges { cursor node { id name } } } }"""
+
+
+def edges(arguments: Mapping[str, Any], rows: list[dict[str, Any]] = ROWS) -> dict[str, Any]:
+    begin = int(arguments.get("after") or 0)
+    found = list(enumerate(rows, 1))[begin : begin + (arguments.get("first") or 15)]
+    return {"edges": [{"cursor": str(place), "node": row} for place, row in found]}
+
+
+@pytest.mark.parametrize("size", [7, 10, 100])
+async def test_the_cursor_of_the_last_item_is_one_too(tmp_path: Path, size: int) -> None:
+    """Without `pageInfo`, the list ends at an empty page that is empty again."""
+    query = query_of(tmp_path, BY_ITEM)
+    async with serve(EDGES, products=edges) as sandbox:
+        pages = await read(sandbox, query, size)
+        rest = await read(sandbox, query, size, start=pages[0].next_position)
+        empty = await read(sandbox, query, size, start="40 after 40")
+    assert (ids(pages), doubt_of(pages)) == (ALL, "")
+    assert ids(rest) == ALL[size:]
+    assert [page.last for page in empty] == [True]
+
+
+@pytest.mark.parametrize("places", [(0,), (3, 14, 15, 39)], ids=str)
+async def test_by_the_cursors_of_items_a_record_that_fails_is_passed(
+    tmp_path: Path, places: tuple[int, ...]
+) -> None:
+    sdl = EDGES.replace("edges: [Edge]", "edges: [Edge!]!").replace("node: Item", "node: Item!")
+    rows = [{**row, "id": None} if place in places else row for place, row in enumerate(ROWS)]
+    async with serve(sdl, products=lambda arguments: edges(arguments, rows)) as sandbox:
+        pages = await read(sandbox, query_of(tmp_path, BY_ITEM))
+    assert ids(pages) == [one for place, one in enumerate(ALL) if place not in places]
+    assert [one.position for page in pages for one in page.broken] == list(places)
+
+
+@pytest.mark.parametrize("last", [None, {"cursor": None, "node": ROWS[9]}])
+async def test_a_last_item_without_a_cursor_is_no_end(tmp_path: Path, last: object) -> None:
+    def page(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {"edges": [*edges(arguments)["edges"][:-1], last]}
+
+    async with serve(EDGES, products=page) as sandbox:
+        with pytest.raises(Transient, match="without cursor"):
+            await read(sandbox, query_of(tmp_path, BY_ITEM))

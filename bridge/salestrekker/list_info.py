@@ -111,9 +111,16 @@ class ListInfo:
 
     Attributes:
         fields: The field for each fact.
+        item_cursor: The cursor of each item, as in Relay's ``edges { cursor }``. None if it is not selected.
     """
 
     fields: Mapping[Fact, InfoField]
+    item_cursor: InfoField | None = None
+
+    @property
+    def cursor(self) -> InfoField | None:
+        """The field with the next cursor: one for the list, else that of the last item."""
+        return self.fields.get(Fact.CURSOR) or self.item_cursor
 
     def field(self, fact: Fact) -> InfoField | None:
         """The field for a fact, or None if it is not selected."""
@@ -142,7 +149,17 @@ def find_list_info(document: QueryDocument, steps: Sequence[FieldNode]) -> ListI
         fact = fact_of(field.name)
         if fact and (fact not in found or _rank(field.name) < _rank(found[fact].name)):
             found[fact] = field
-    return ListInfo(found)
+    return ListInfo(found, _item_cursor(document, steps))
+
+
+def _item_cursor(document: QueryDocument, steps: Sequence[FieldNode]) -> InfoField | None:
+    """The cursor that is selected beside each record."""
+    for count, step in enumerate(steps[:-1], 1):
+        if step.name.value in OF_ONE_ITEM:
+            above = tuple(steps[:count])
+            fields = (InfoField(above, field) for field in document.fields(step.selection_set))
+            return next((field for field in fields if fact_of(field.name) is Fact.CURSOR), None)
+    return None
 
 
 def _plain(name: str) -> str:

@@ -30,7 +30,7 @@ from graphql import (
     print_ast,
 )
 
-from bridge.salestrekker.list_info import Fact, InfoField, ListInfo, find_list_info
+from bridge.salestrekker.list_info import InfoField, ListInfo, find_list_info
 from bridge.salestrekker.paging_variables import (
     NUMBER_NAMES,
     PAGING_ROLES,
@@ -291,7 +291,7 @@ def _require_cursor(record_path: RecordPath, info: ListInfo) -> InfoField:
     Relay's ``endCursor`` is there on the last page too, so ``hasNextPage`` must be selected with it. Any
     other cursor is null at the end of the list.
     """
-    cursor = info.field(Fact.CURSOR)
+    cursor = info.cursor
     if cursor and (info.more or cursor.name != "endCursor"):
         return cursor
     raise error_at(

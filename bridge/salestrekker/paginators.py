@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError
-from bridge.salestrekker.list_info import Fact
 from bridge.salestrekker.list_query import Position
 from bridge.salestrekker.page_values import BrokenRecord, Page, PageRequest
 from bridge.salestrekker.responses import PoisonItem
@@ -147,7 +146,7 @@ class CursorPaginator(Paginator):
 
     @property
     def _cursor(self) -> str:
-        field = self.query.info.field(Fact.CURSOR)
+        field = self.query.info.cursor
         return field.name if field else "cursor"
 
 

@@ -238,13 +238,15 @@ def read_items_in_steps(result: GraphqlResult, query: ListQuery) -> Generator[No
         raise error_from(urgent, query.file)
     found, depth = _list_on(query.path, result.data)
     if isinstance(found, LongList | list):
-        if isinstance(found, LongList):
-            found.below(query.path[depth:])
-            items: tuple[object, ...] | LongList = found
-        else:
-            items = tuple(_value_at(item, query.path[depth:]) for item in found)
+        items: tuple[object, ...] | LongList = (
+            found
+            if isinstance(found, LongList)
+            else tuple(_value_at(item, query.path[depth:]) for item in found)
+        )
         listed = yield from _listed(items, result.errors, query)
         more, signs = _more(result.data, query), read_signs(result.data, query.info)
+        if isinstance(found, LongList):
+            found.below(query.path[depth:])
         return replace(listed, more=more, signs=signs, depth=depth)
     if found is not None:
         raise _no_list(query, depth)
@@ -461,10 +463,11 @@ def _more(data: object, query: ListQuery) -> NextPage | None:
         Transient: The response does not say it.
         QueryFileError: The cursor is neither text nor a number.
     """
-    cursor_field = query.info.field(Fact.CURSOR)
+    cursor_field = query.info.cursor
     if query.next_page_query is None or cursor_field is None:
         return None
-    value = _info_value(data, cursor_field)
+    of_item = cursor_field is query.info.item_cursor
+    value = _last_cursor(data, cursor_field) if of_item else _info_value(data, cursor_field)
     if isinstance(value, bool | float | list | dict):
         raise QueryFileError(
             f"{query.file}: {'.'.join(cursor_field.path)} is no cursor in Salestrekker's answer",
@@ -479,6 +482,22 @@ def _more(data: object, query: ListQuery) -> NextPage | None:
     if value is MISSING:
         raise _without(cursor_field)
     return NextPage(bool(cursor), cursor, explicit=False)
+
+
+def _last_cursor(data: object, field: InfoField) -> object:
+    """The cursor of the last item: null for an empty list, and ``MISSING`` if the item has none."""
+    depth = 0
+    for depth, key in enumerate(field.path, 1):  # noqa: B007 - the depth of the list
+        data = data.get(key) if isinstance(data, dict) else None
+        if isinstance(data, LongList | list):
+            break
+    if not isinstance(data, LongList | list):
+        return MISSING
+    if not len(data):
+        return None
+    last = data.item(len(data) - 1)[0] if isinstance(data, LongList) else data[-1]
+    cursor = _value_at(last, field.path[depth:])
+    return MISSING if cursor in (None, "") else cursor
 
 
 def _without(field: InfoField) -> Transient:
