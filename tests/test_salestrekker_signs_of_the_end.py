@@ -118,6 +118,25 @@ async def test_a_page_that_is_empty_for_once_before_the_end_is_read_again(tmp_pa
         assert ids(await read(sandbox, query_of(tmp_path, query_text("skip", "total")), SIZE)) == ALL
 
 
+async def test_a_total_of_one_page_alone_is_no_sign(tmp_path: Path) -> None:
+    """It is what was read from the first page on. A server that ignores the offset is still found out."""
+    query = query_of(tmp_path, query_text("skip", "total"))
+    empty_once = {10}
+
+    def page(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        found = page_of(arguments)
+        if arguments["skip"] in empty_once:
+            empty_once.remove(arguments["skip"])
+            found = {**found, "rows": []}
+        return {**found, "total": len(found["rows"])}
+
+    async with serve(SDL, list=page) as sandbox:
+        assert ids(await read(sandbox, query, SIZE)) == ALL
+    async with serve(SDL, list=lambda _: {"rows": ROWS[:SIZE], "total": SIZE}) as sandbox:
+        with pytest.raises(QueryFileError, match=r"\$skip is ignored"):
+            await read(sandbox, query, SIZE)
+
+
 async def test_a_total_that_shrinks_while_the_list_is_read_leaves_no_doubt(tmp_path: Path) -> None:
     """The last answer counts."""
 

@@ -124,11 +124,13 @@ class _LastPage:
         id_hashes: See ``Page``.
         signs: The server's latest signs about the list.
         ends: Whether it was the last page, as far as the server's signs go.
+        ahead: Whether a total was higher than what had been read: it counts more than one page.
     """
 
     id_hashes: Sequence[int] = ()
     signs: ListSigns = NO_SIGNS
     ends: bool = False
+    ahead: bool = False
 
     @classmethod
     def of(cls, page: Page, after: Position, before: _LastPage, paging: Paging) -> _LastPage:
@@ -136,7 +138,10 @@ class _LastPage:
         signs = before.signs if page.signs == NO_SIGNS else page.signs
         if not page.count:
             return replace(before, signs=signs)
-        return cls(page.id_hashes, signs, paging in NUMBERED and _ends(page.signs, after))
+        total = page.signs.total
+        reached = before.ahead and total == after.read
+        ends = paging in NUMBERED and (reached or _ends(page.signs, after))
+        return cls(page.id_hashes, signs, ends, before.ahead or (total or 0) > after.read)
 
 
 NUMBERED: Final = frozenset({Paging.OFFSET, Paging.PAGE})
@@ -144,11 +149,10 @@ NUMBERED: Final = frozenset({Paging.OFFSET, Paging.PAGE})
 
 
 def _ends(signs: ListSigns, after: Position) -> bool:
-    """Whether the server's signs say that nothing comes after a position."""
-    read_all = signs.total is not None and signs.total <= after.read
+    """Whether the server says that nothing comes after a position, by other signs than a total."""
     pages = None if after.page is None else after.page - after.base
     past = signs.last_page is not None and pages is not None and pages >= signs.last_page
-    return read_all or past or signs.more is False
+    return past or signs.more is False
 
 
 async def _next_page(paginator: Paginator, at: Position, size: int, last: _LastPage) -> tuple[Page, Position]:
