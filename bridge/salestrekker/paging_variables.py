@@ -49,6 +49,7 @@ __all__ = [
     "count_uses",
     "find_paging_variables",
     "leaf_arguments",
+    "may_hold_paging",
     "refuse_unfilled_variable",
     "role_of",
     "type_name",
@@ -122,6 +123,12 @@ NUMBER_TYPES: Final = frozenset(
     {"Int", "Long", "Short", "BigInt", "bigint", "Int64", "UnsignedInt", "PositiveInt", "NonNegativeInt"}
 )
 """Types that take a whole number."""
+
+FILTERS: Final = frozenset({"filter", "filters", "where", "criteria", "condition", "conditions", "sort"})
+"""Names of input objects that select or sort records. What they hold does not page."""
+
+MOST_OBJECTS: Final = 3
+"""An input object inside of so many others is not looked into: ``input: {page: {skip, take}}``."""
 
 PAGING_ROLES: Final = (Role.OFFSET, Role.PAGE, Role.CURSOR)
 """The roles that move through a list."""
@@ -229,6 +236,16 @@ def argument_role(path: Sequence[str], kind: str = "") -> Role | None:
         return role
     above = "page" if path[-2].lower().startswith("pag") else path[-2]
     return role_of(f"{above}_{path[-1]}", kind)
+
+
+def may_hold_paging(path: Sequence[str]) -> bool:
+    """Whether an input object may hold paging: not one that filters, nor another one inside of an object.
+
+    Args:
+        path: The names of the arguments down to it.
+    """
+    is_paging = path[-1].lower().startswith("pag")
+    return (len(path) == 1 and _plain(path[-1]) not in FILTERS) or (len(path) < MOST_OBJECTS and is_paging)
 
 
 def leaf_arguments(

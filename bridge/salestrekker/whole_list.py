@@ -28,6 +28,7 @@ from bridge.salestrekker.paging_variables import (
     Role,
     argument_role,
     leaf_arguments,
+    may_hold_paging,
 )
 from bridge.salestrekker.probes import ProbeGroup, probe_text
 from bridge.salestrekker.record_path import WRAPPERS
@@ -186,7 +187,7 @@ def _offered_arguments(
     """
     for name, kind in arguments.items():
         path = (*above, name)
-        inner = _known(shapes, kind).inputs if _may_hold_paging(path) else {}
+        inner = _known(shapes, kind).inputs if may_hold_paging(path) else {}
         if inner:
             yield from _offered_arguments(inner, shapes, given, path)
         elif argument_role(path, kind) in LIST_ROLES or (path not in given and _may_page(path, kind)):
@@ -197,11 +198,6 @@ def _may_page(path: tuple[str, ...], kind: str) -> bool:
     """Whether an argument may be a page's number or size by its type: a number that is no id, and no time."""
     is_known = path[-1].lower().endswith("id") or argument_role(path, kind) is Role.SINCE
     return kind in NUMBER_TYPES and not is_known
-
-
-def _may_hold_paging(path: tuple[str, ...]) -> bool:
-    """Whether an argument is looked into. Inside an object, filters are passed over."""
-    return len(path) == 1 or (len(path) == 2 and path[-1].lower().startswith("pag"))  # noqa: PLR2004 - two levels
 
 
 def _offered_facts(

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from graphql import GraphQLInputObjectType, get_named_type
 
-from bridge.salestrekker.schema.entry_points import find_schema_records, is_mandatory
+from bridge.salestrekker.paging_variables import leaf_arguments, variables_used_in
+from bridge.salestrekker.schema.entry_points import find_schema_records, is_mandatory, placeholder
 from bridge.salestrekker.schema.list_validation import indented
 from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, rate_object_field
 
@@ -25,31 +26,47 @@ if TYPE_CHECKING:
 
     from graphql import GraphQLArgument, GraphQLInputField
 
+    from bridge.salestrekker.by_id_query import ByIdQuery
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.record_path import RecordPath
     from bridge.salestrekker.schema.entry_points import SchemaRecord
     from bridge.salestrekker.schema.similar_fields import ObjectType
 
-__all__ = ["build_by_id_query", "find_record"]
+__all__ = ["build_by_id_query", "find_record", "is_given_elsewhere"]
 
 
-def find_record(
-    query: ObjectType, record_path: RecordPath, wanted: Sequence[Sequence[str]]
-) -> SchemaRecord | None:
-    """The field that is most like the one that a document asks for, or None.
+def find_record(query: ObjectType, asked: ByIdQuery, wanted: Sequence[Sequence[str]]) -> SchemaRecord | None:
+    """The field that a document asks for: the one at its place, else the most similar one, or None.
 
     Args:
         query: The root type.
-        record_path: The path to the record in the document.
-        wanted: What the document reads of the record, as paths.
+        asked: The query.
+        wanted: What it reads of the record, as paths.
     """
-    names = [step.name.value for step in record_path.steps]
+    names = [step.name.value for step in asked.record_path.steps]
+    known = find_schema_records(query)
+    exact = next((found for found in known if found.path == tuple(names[: len(found.path)])), None)
+    if exact:
+        return exact
     rated = [
         (max(rate_object_field(name, found.path[-1], found.record, wanted) for name in names), found)
-        for found in find_schema_records(query)
+        for found in known
     ]
     score, best = max(rated, key=lambda pair: pair[0], default=(0.0, None))
     return best if score >= ROOT_LIKELY else None
+
+
+def is_given_elsewhere(found: SchemaRecord, asked: ByIdQuery) -> bool:
+    """Whether the schema takes the id at another place of the arguments, or gives the record elsewhere.
+
+    Args:
+        found: The field in the schema. The document asks for it.
+        asked: The query.
+    """
+    steps = asked.record_path.steps
+    given = leaf_arguments(steps[len(found.path) - 1].arguments or ())
+    paths = [path for path, node in given if asked.variable in variables_used_in([node.value])]
+    below = tuple(step.name.value for step in steps[len(found.path) :])
+    return paths != [found.argument] or below != found.steps
 
 
 def build_by_id_query(found: SchemaRecord, document: QueryDocument, variable: str, selection: str) -> str:
@@ -62,13 +79,12 @@ def build_by_id_query(found: SchemaRecord, document: QueryDocument, variable: st
         selection: The record's selection, with its braces, as it is to be written.
     """
     arguments = ", ".join(_arguments(found.definition.args, found.argument, variable))
+    steps = [*found.path[:-1], f"{found.path[-1]}({arguments})", *found.steps]
     name = f" {document.name}" if document.name else ""
     lines = [f"query{name}(${variable}: {found.kind}) {{"]
-    for depth, step in enumerate(found.path[:-1], 1):
-        lines.append(f"{'  ' * depth}{step} {{")
-    depth = len(found.path)
-    lines.append(f"{'  ' * depth}{found.path[-1]}({arguments}) {indented(selection, depth)}")
-    lines += [f"{'  ' * depth}}}" for depth in range(len(found.path) - 1, -1, -1)]
+    lines += [f"{'  ' * depth}{step} {{" for depth, step in enumerate(steps[:-1], 1)]
+    lines.append(f"{'  ' * len(steps)}{steps[-1]} {indented(selection, len(steps))}")
+    lines += [f"{'  ' * depth}}}" for depth in range(len(steps) - 1, -1, -1)]
     return "\n".join(lines)
 
 
@@ -85,4 +101,4 @@ def _arguments(
         elif name == path[0]:
             yield f"{name}: ${variable}"
         elif is_mandatory(one):
-            yield f"{name}: WRITE_ITS_VALUE"
+            yield f"{name}: {placeholder(one)}"

@@ -25,8 +25,9 @@ from graphql import (
     is_required_argument,
 )
 
+from bridge.salestrekker.list_info import DEEPEST as INFO_DEEPEST
 from bridge.salestrekker.list_info import Fact, fact_of
-from bridge.salestrekker.paging_variables import Role, argument_role
+from bridge.salestrekker.paging_variables import Role, argument_role, may_hold_paging
 from bridge.salestrekker.record_path import WRAPPERS
 from bridge.salestrekker.schema.similar_fields import is_list, object_type
 
@@ -39,7 +40,14 @@ if TYPE_CHECKING:
 
     Input: TypeAlias = GraphQLArgument | GraphQLInputField
 
-__all__ = ["SchemaList", "SchemaRecord", "find_schema_lists", "find_schema_records", "is_mandatory"]
+__all__ = [
+    "SchemaList",
+    "SchemaRecord",
+    "find_schema_lists",
+    "find_schema_records",
+    "is_mandatory",
+    "placeholder",
+]
 
 MOVERS: Final = (Role.CURSOR, Role.OFFSET, Role.PAGE)
 """What moves through a list, the safest first: with a cursor, nothing is lost if records come and go
@@ -105,6 +113,7 @@ class SchemaRecord:
         argument: The names of the argument that takes the id: several inside input objects.
         kind: The argument's type, as text.
         record: The type of the record.
+        steps: Fields from there down to the record, such as ``data``.
     """
 
     path: tuple[str, ...]
@@ -112,6 +121,12 @@ class SchemaRecord:
     argument: tuple[str, ...]
     kind: str
     record: ObjectType
+    steps: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the field is at the root, takes the id itself, and gives the record itself."""
+        return len(self.path) == len(self.argument) == 1 and not self.steps
 
 
 def find_schema_lists(query: ObjectType) -> tuple[SchemaList, ...]:
@@ -151,6 +166,13 @@ def is_mandatory(one: Input) -> bool:
     return is_required_argument(one)  # type: ignore[arg-type]  # both have the same attributes
 
 
+def placeholder(one: Input) -> str:
+    """What stands for the value of a mandatory input until the user writes it: an object may be empty."""
+    kind = get_named_type(one.type)
+    fields = kind.fields.values() if isinstance(kind, GraphQLInputObjectType) else None
+    return "WRITE_ITS_VALUE" if fields is None or any(map(is_mandatory, fields)) else "{}"
+
+
 def _reachable(query: ObjectType) -> Iterator[tuple[tuple[str, ...], GraphQLField]]:
     """The fields of the root type, and of the objects below that can be selected without an argument."""
     waiting: deque[tuple[tuple[str, ...], ObjectType]] = deque([((), query)])
@@ -174,7 +196,7 @@ def _needs_value(definition: GraphQLField) -> bool:
 
 def _as_list(path: tuple[str, ...], definition: GraphQLField) -> SchemaList | None:
     found = _down(definition, ())
-    if found is None or not any("id" in name.lower() for name in found[1].fields):
+    if found is None or not _has_id(found[1]):
         return None
     steps, record = found
     facts = _facts(definition) if steps else {}
@@ -217,6 +239,7 @@ def _facts(definition: GraphQLField) -> dict[Fact, tuple[str, ...]]:
 
 
 def _info_leaves(kind: ObjectType, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The plain fields of an object, then those of the objects below it."""
     plain = {
         name: one for name, one in kind.fields.items() if not _needs_value(one) and not is_list(one.type)
     }
@@ -225,16 +248,23 @@ def _info_leaves(kind: ObjectType, above: tuple[str, ...]) -> Iterator[tuple[str
             yield (*above, name)
     for name, definition in plain.items():
         inner = object_type(definition.type)
-        if inner and not above and name not in WRAPPERS:
-            yield from _info_leaves(inner, (name,))
+        if inner and len(above) < INFO_DEEPEST and name not in WRAPPERS:
+            yield from _info_leaves(inner, (*above, name))
 
 
 def _paging(definition: GraphQLField) -> dict[Role, tuple[tuple[str, ...], Input]]:
     found: dict[Role, tuple[tuple[str, ...], Input]] = {}
+    sizes: list[tuple[tuple[str, ...], Input]] = []
     for path, argument in _leaf_inputs(definition):
         role = argument_role(path, get_named_type(argument.type).name)
-        if role:
+        if role is Role.SIZE:
+            sizes.append((path, argument))
+        elif role:
             found.setdefault(role, (path, argument))
+    by_page = Role.PAGE in found and found.keys().isdisjoint((Role.OFFSET, Role.CURSOR))
+    if sizes:
+        # A schema with two styles has a size for each: `limit` goes with `offset`, `pageSize` with `page`.
+        found[Role.SIZE] = min(sizes, key=lambda one: ("page" in one[0][-1].lower()) is not by_page)
     return found
 
 
@@ -248,24 +278,54 @@ def _leaves_of(one: Input, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
     inner = get_named_type(one.type)
     if not isinstance(inner, GraphQLInputObjectType):
         yield path, one
-    elif len(path) == 1 or path[-1].lower().startswith("pag"):
+    elif may_hold_paging(path):
         for name, field in inner.fields.items():
-            if len(path) < DEEPEST:
-                yield from _leaves_of(field, (*path, name))
+            yield from _leaves_of(field, (*path, name))
 
 
 def _as_record(path: tuple[str, ...], definition: GraphQLField) -> SchemaRecord | None:
-    kind = object_type(definition.type)
-    if kind is None or is_list(definition.type) or not any("id" in name.lower() for name in kind.fields):
+    if is_list(definition.type):
         return None
-    inputs = [(names, one) for names, one in _leaf_inputs(definition) if _takes_id(one)]
+    inputs = [
+        (names, one)
+        for name, argument in definition.args.items()
+        for names, one in _inputs_below(argument, (name,))
+        if _takes_id(one)
+    ]
     named = [(names, one) for names, one in inputs if names[-1].lower().endswith(("id", "key", "guid"))]
     required = [(names, one) for names, one in inputs if is_mandatory(one)]
-    found = next((some[0] for some in (named, required) if len(some) == 1), None)
-    if found is None:
+    given = next((some[0] for some in (named, required) if len(some) == 1), None)
+    found = _to_record(definition)
+    if given is None or found is None:
         return None
-    names, one = found
-    return SchemaRecord(path, definition, names, str(one.type), kind)
+    (names, one), (steps, record) = given, found
+    return SchemaRecord(path, definition, names, str(one.type), record, steps)
+
+
+def _inputs_below(one: Input, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Input]]:
+    """The plain inputs in an argument, however deep."""
+    inner = get_named_type(one.type)
+    if not isinstance(inner, GraphQLInputObjectType):
+        yield path, one
+    elif len(path) < DEEPEST:
+        for name, field in inner.fields.items():
+            yield from _inputs_below(field, (*path, name))
+
+
+def _to_record(definition: GraphQLField) -> tuple[tuple[str, ...], ObjectType] | None:
+    """The path from a field to the record, and the record's type: the field's own, or that of a wrapper."""
+    kind = object_type(definition.type)
+    if kind is None or _has_id(kind):
+        return None if kind is None else ((), kind)
+    for name in (name for name in kind.fields if name in WRAPPERS):
+        inner = object_type(kind.fields[name].type)
+        if inner and _has_id(inner) and not is_list(kind.fields[name].type):
+            return (name,), inner
+    return None
+
+
+def _has_id(kind: ObjectType) -> bool:
+    return any("id" in name.lower() for name in kind.fields)
 
 
 def _takes_id(one: Input) -> bool:

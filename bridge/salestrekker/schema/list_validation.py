@@ -26,7 +26,7 @@ from bridge.salestrekker.paging_variables import (
     find_paging_variables,
     role_of,
 )
-from bridge.salestrekker.schema.entry_points import find_schema_lists, is_mandatory
+from bridge.salestrekker.schema.entry_points import find_schema_lists, is_mandatory, placeholder
 from bridge.salestrekker.schema.schema_shapes import SchemaShapes
 from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, is_list, object_type, rate_object_field
 from bridge.salestrekker.whole_list import find_offers
@@ -195,7 +195,7 @@ def _kept_arguments(listing: SchemaList, field: FieldNode) -> Iterator[str]:
         if name in given:
             yield print_ast(given[name])
         elif is_mandatory(argument):
-            yield f"{name}: WRITE_ITS_VALUE"
+            yield f"{name}: {placeholder(argument)}"
 
 
 def _arguments(listing: SchemaList, used: Sequence[Role]) -> Iterator[str]:

@@ -166,6 +166,8 @@ def _meaning(name: str) -> frozenset[str]:
 
 
 def _singular(word: str) -> str:
+    if len(word) > len("ties") and word.endswith("ies"):
+        return f"{word[:-3]}y"
     many = len(word) > len("gas") and word.endswith("s") and not word.endswith("ss")
     return word[:-1] if many else word
 

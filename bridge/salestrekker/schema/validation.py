@@ -32,9 +32,10 @@ from graphql import (
     validate,
 )
 
+from bridge.errors import QueryFileError
 from bridge.salestrekker.by_id_query import parse_by_id_query
 from bridge.salestrekker.record_path import find_record_path, response_key
-from bridge.salestrekker.schema.by_id_validation import build_by_id_query, find_record
+from bridge.salestrekker.schema.by_id_validation import build_by_id_query, find_record, is_given_elsewhere
 from bridge.salestrekker.schema.corrections import (
     QueryMismatch,
     SourceLocation,
@@ -74,9 +75,11 @@ if TYPE_CHECKING:
         SelectionSetNode,
     )
 
+    from bridge.salestrekker.by_id_query import ByIdQuery
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.record_path import RecordPath
     from bridge.salestrekker.schema.corrections import Edit, Taken
+    from bridge.salestrekker.schema.entry_points import SchemaRecord
     from bridge.salestrekker.schema.introspection import LiveSchema
     from bridge.salestrekker.schema.similar_fields import ObjectType
 
@@ -276,9 +279,10 @@ class FieldCheck:
         found = match_moved_fields(parent, [(name, *path) for path in wanted], taken)
         what = f"`{name}` is no field of {parent.name}"
         if len(found) * 2 >= len(wanted) or any(one.score >= SURE for one in found.values()):
-            taken.update((one.path, path[-1]) for path, one in found.items())
+            keys = {path: _free_key(path[-1], one.path, taken) for path, one in found.items()}
+            taken.update((one.path, keys[path]) for path, one in found.items())
             where = ", ".join(sorted({".".join(one.path) for one in found.values()}))
-            paths = [(*one.path[:-1], aliased_field(one.path[-1], path[-1])) for path, one in found.items()]
+            paths = [(*one.path[:-1], aliased_field(one.path[-1], keys[path])) for path, one in found.items()]
             text = merged_selection(paths, node)
             self._add(node, f"{what}; like it there is {where}", replace_edit(node, text))
             return True
@@ -362,6 +366,12 @@ def graphql_core_mismatches(schema: GraphQLSchema, document: QueryDocument) -> l
     return found
 
 
+def _free_key(key: str, path: tuple[str, ...], taken: Taken) -> str:
+    """The name of a moved field in the response: the old one, unless a field beside it has that name."""
+    others = (one for one, name in taken.items() if name == key and one != path and len(one) == 1)
+    return path[-1] if len(path) == 1 and any(others) else key
+
+
 def _source(node: FieldNode) -> str:
     return node.loc.source.body[node.loc.start : node.loc.end] if node.loc else node.name.value
 
@@ -437,12 +447,7 @@ def _list_mismatches(
 
 def _by_id_mismatches(document: QueryDocument, query: ObjectType, check: FieldCheck) -> list[QueryMismatch]:
     """What does not fit in a query by id. If its field is elsewhere, the query is written again."""
-    missing = [
-        root
-        for root in document.fields(document.operation.selection_set)
-        if root.name.value not in query.fields and not check.guess([(root, query)], single=True)
-    ]
-    rewritten = _rewritten_by_id(document, query, check) if len(missing) == 1 else None
+    rewritten = _rewritten_by_id(document, query, check)
     if rewritten:
         return [rewritten, *check.mismatches]
     check.level(document.operation.selection_set, query, single=True)
@@ -450,16 +455,36 @@ def _by_id_mismatches(document: QueryDocument, query: ObjectType, check: FieldCh
 
 
 def _rewritten_by_id(document: QueryDocument, query: ObjectType, check: FieldCheck) -> QueryMismatch | None:
-    """The query by id with the field that is most like its own, or None. The record's fields are checked."""
-    asked = parse_by_id_query(document)
+    """The query by id with the schema's own field, if more than names differ. Its record is checked."""
+    try:
+        asked = parse_by_id_query(document)
+    except QueryFileError:
+        return None
     root, record = asked.record_path.steps[0], asked.record_path.steps[-1]
-    found = find_record(query, asked.record_path, list(_leaves(document, record.selection_set)))
-    if found is None:
+    found = find_record(query, asked, list(_leaves(document, record.selection_set)))
+    if found is None or not _differs(found, asked, root, query, check):
         return None
     check.level(record.selection_set, found.record)
     rewritten = build_by_id_query(found, document, asked.variable, _selection(asked.record_path, check))
-    reason = f"there is no `{root.name.value}`; most like it is `{'.'.join(found.path)}`"
+    is_there = root.name.value == found.path[0]
+    what = (
+        "takes the id, or gives the record, at another place" if is_there else f"is no field of {query.name}"
+    )
+    reason = f"`{root.name.value}` {what}; most like it is `{'.'.join(found.path)}`"
     return QueryMismatch(location_of(root), reason, replace_edit(document.operation, rewritten))
+
+
+def _differs(
+    found: SchemaRecord, asked: ByIdQuery, root: FieldNode, query: ObjectType, check: FieldCheck
+) -> bool:
+    """Whether a query must be written again: other names alone can be corrected one by one."""
+    names = tuple(step.name.value for step in asked.record_path.steps)
+    if names[: len(found.path)] == found.path:
+        return is_given_elsewhere(found, asked) and not (found.is_plain and len(names) == 1)
+    if root.name.value in query.fields:
+        return False
+    guess = check.guess([(root, query)], single=True).get(root.name.value)
+    return not (found.is_plain and guess == found.path[0])
 
 
 def _root_left(mismatch: QueryMismatch, document: QueryDocument) -> QueryMismatch:
