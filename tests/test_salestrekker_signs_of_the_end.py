@@ -9,6 +9,7 @@ from graphql import GraphQLError
 
 from bridge.errors import QueryFileError
 from foreign_lists import ROWS, doubt_of, ids, query_of, read, serve
+from schemas.foreign import below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,6 +136,17 @@ async def test_a_total_of_one_page_alone_is_no_sign(tmp_path: Path) -> None:
     async with serve(SDL, list=lambda _: {"rows": ROWS[:SIZE], "total": SIZE}) as sandbox:
         with pytest.raises(QueryFileError, match=r"\$skip is ignored"):
             await read(sandbox, query, SIZE)
+
+
+async def test_a_total_above_the_list_is_about_something_else(tmp_path: Path) -> None:
+    sdl = """type Query { me: Me! } type Me { total: Int last: Boolean list(skip: Int, take: Int): Page! }
+    type Page { rows: [Item!]! } type Item { id: ID! }"""
+    text = """query Q($skip: Int, $take: Int) {
+        me { total last list(skip: $skip, take: $take) { rows { id } } } }"""
+    me = {"total": 7_000, "last": False, "list": below(page_of)}
+    async with serve(sdl, me=lambda _: me) as sandbox:
+        pages = await read(sandbox, query_of(tmp_path, text), SIZE)
+    assert (ids(pages), doubt_of(pages)) == (ALL, "")
 
 
 async def test_a_total_that_shrinks_while_the_list_is_read_leaves_no_doubt(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@
                                                   ─────┬───── ───┬─────
                                                        └─ more   └─ cursor
 
-These fields stand beside the list, or beside one of the fields above it, alone or in an object. They are
-known by their names. A number that is only called ``count`` may count one page, and so is no total.
+These fields stand beside the list, or beside a field above it, up to the one with the paging arguments. They
+stand alone or in an object, and are known by their names. A number that is only called ``count`` may count
+one page, and so is no total.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from bridge.salestrekker.paging_variables import (
+    PAGING_ROLES,
+    argument_role,
+    leaf_arguments,
+    role_of,
+    variables_used_in,
+)
 from bridge.salestrekker.record_path import response_key
 
 if TYPE_CHECKING:
@@ -176,9 +184,19 @@ def _rank(name: str) -> int:
 
 def _info_fields(document: QueryDocument, steps: Sequence[FieldNode]) -> Iterator[InfoField]:
     """The plain fields beside each field above a record, the nearest to the record first."""
-    for count in range(len(steps) - 1, 0, -1):
+    for count in range(len(steps) - 1, _list_field(steps), -1):
         if steps[count - 1].name.value not in OF_ONE_ITEM:
             yield from _below(document, tuple(steps[:count]), steps[count], DEEPEST)
+
+
+def _list_field(steps: Sequence[FieldNode]) -> int:
+    """The place of the field that takes the paging arguments, or 0. Totals above are about something else."""
+    for place, step in enumerate(steps):
+        names = variables_used_in(step.arguments or ())
+        roles = {argument_role(path) for path, _ in leaf_arguments(step.arguments or ())}
+        if not roles.union(map(role_of, names)).isdisjoint(PAGING_ROLES):
+            return place
+    return 0
 
 
 def _below(
