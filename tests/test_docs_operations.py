@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.admin import overview
+from bridge.admin import overview_content
 from bridge.admin.metrics import Metrics
 from bridge.alerts import AlertKind
 from bridge.ledger.runs_and_sweeps import LastSweep
@@ -114,7 +114,7 @@ def test_the_page_says_what_to_do_about_every_rule() -> None:
 
 
 def test_the_page_says_what_to_do_about_every_word_of_the_status_page() -> None:
-    source = inspect.getsource(overview)
+    source = inspect.getsource(overview_content)
     badges = re.findall(r'Badge\(Tone\.\w+, "([^"]+)"\)', source)
     assert len(badges) > 5
     assert [word for word in badges if word not in TO_DO] == []

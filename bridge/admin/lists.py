@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from bridge.admin.overview import TimeText
+from bridge.admin.overview_content import TimeText
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import OperatorAction
 from bridge.ledger.read_model import AttentionKind, find_page, last_rejections, list_feeds

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from bridge.admin.auth import form_text, session_of
-from bridge.admin.overview import TimeText, Tone
+from bridge.admin.overview_content import TimeText, Tone
 from bridge.admin.sessions import FlashMessage
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.database import reading

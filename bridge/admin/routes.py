@@ -19,7 +19,7 @@ from aiohttp import web
 from bridge.admin.auth import Authentication
 from bridge.admin.bulk_actions import BulkActions
 from bridge.admin.lists import ListPage
-from bridge.admin.overview import TimeText, counted, overview
+from bridge.admin.overview_content import TimeText, counted, overview
 from bridge.admin.passwords import COST
 from bridge.admin.record import RecordPage
 from bridge.admin.rendering import HERE, Templates, add_headers

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from bridge.admin.lists import Filter
-from bridge.admin.overview import HEIGHT, ConnectionCard, Tone, chart, counted, overview
+from bridge.admin.overview_content import HEIGHT, ConnectionCard, Tone, chart, counted, overview
 from bridge.ledger.runs_and_sweeps import LastSweep, Run
 from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
