@@ -1,8 +1,8 @@
-"""The status page: all its routes, and the overview.
+"""The routes of the status page.
 
 ::
 
-    Authentication ──> /                overview, updated by /live
+    Authentication ──> /                overview, updated by /live (overview.py)
                        /records         lists (lists.py), decisions on many records (bulk_actions.py)
                        /records/NUMBER  one record, and a decision on it (record.py)
                        /search          by id, SKU or name (search.py)
@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 from typing import TYPE_CHECKING
 
@@ -19,16 +18,14 @@ from aiohttp import web
 from bridge.admin.auth import Authentication
 from bridge.admin.bulk_actions import BulkActions
 from bridge.admin.lists import ListPage
-from bridge.admin.overview_content import TimeText, counted, overview
+from bridge.admin.overview import OverviewPage
 from bridge.admin.passwords import COST
 from bridge.admin.record import RecordPage
 from bridge.admin.rendering import HERE, Templates, add_headers
 from bridge.admin.search import SearchPage
-from bridge.status.snapshot import figures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any
 
     from bridge.admin.context import PageContext
 
@@ -56,8 +53,7 @@ class Pages:
         _add_files(application)
         self._authentication.add_to(application)
         guarded = self._authentication.guarded
-        application.router.add_get("/", guarded(self._overview))
-        application.router.add_get("/live", guarded(self._live))
+        OverviewPage(self._context, self._templates).add_to(application, guarded)
         ListPage(self._context, self._templates).add_to(application, guarded)
         self._many.add_to(application, guarded)
         RecordPage(self._context, self._templates).add_to(application, guarded)
@@ -70,25 +66,6 @@ class Pages:
     def end(self) -> None:
         """Stop checking passwords, after the last response."""
         self._authentication.close()
-
-    async def _overview(self, request: web.Request) -> web.StreamResponse:
-        return self._templates.render(request, "overview.html", here="overview", **await self._now())
-
-    async def _live(self, request: web.Request) -> web.StreamResponse:
-        return self._templates.render(request, "live.html", **await self._now())
-
-    async def _now(self) -> dict[str, Any]:
-        """The values of the overview."""
-        snapshot = await self._context.snapshot()
-        more = await asyncio.to_thread(figures, self._context.ledger.path, snapshot.at)
-        connections = overview(snapshot, more)
-        return {
-            "connections": connections,
-            "others": snapshot.others,
-            "counts": counted(connections),
-            "at": TimeText.of(snapshot.at, snapshot.at),
-            "size": "" if snapshot.size is None else f"{snapshot.size / 2**20:,.1f} MiB",
-        }
 
 
 def _add_files(application: web.Application) -> None:

@@ -11,10 +11,10 @@ from sqlalchemy import (
 
 from bridge.errors import LedgerError
 from bridge.ledger.connection_and_scope_renames import move_feed
+from bridge.ledger.damage_conditions import is_unsound
 from bridge.ledger.damage_tolerant_columns import (
     UNREADABLE,
 )
-from bridge.ledger.row_mapping import is_unsound
 from bridge.ledger.schema import feeds, namespaces, records
 from bridge.records import (
     LedgerRow,

@@ -18,10 +18,11 @@ from sqlalchemy.types import NullType
 
 from bridge.encryption import Sealer
 from bridge.errors import LedgerError
+from bridge.ledger.damage_conditions import is_unsound
 from bridge.ledger.database import TextStorage, reading
 from bridge.ledger.open import verify_key
 from bridge.ledger.read_model import list_feeds
-from bridge.ledger.row_mapping import KNOWN, is_damaged, is_unsound
+from bridge.ledger.row_mapping import KNOWN, is_damaged
 from bridge.ledger.row_writes import TRAKOR_TEXT
 from bridge.ledger.schema import canaries, contents, facts, links, metadata, records, stored_texts
 from bridge.ledger.sealed_texts import unpack

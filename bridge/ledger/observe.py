@@ -17,8 +17,9 @@ from sqlalchemy import bindparam, case, func, select, text, update
 from bridge.decision import decide, is_comparable, is_decided, is_stale
 from bridge.ledger.bulk_sql import execute_many, fetch_all, row_value
 from bridge.ledger.canary_payloads import choose_canaries, store_canaries
+from bridge.ledger.damage_conditions import is_sound
 from bridge.ledger.decision_writer import UnitOfWork
-from bridge.ledger.row_mapping import KNOWN, KnownRow, is_in, is_sound, to_ledger_row, to_sql
+from bridge.ledger.row_mapping import KNOWN, KnownRow, is_in, to_ledger_row, to_sql
 from bridge.ledger.row_writes import load_or_add_rules, observation_key
 from bridge.ledger.schema import records, rules, sweeps
 from bridge.records import Draft, State

@@ -14,7 +14,8 @@ from bridge import names
 from bridge.errors import LedgerError
 from bridge.ledger.bulk_sql import execute_many, insert_each, row_value
 from bridge.ledger.canary_payloads import delete_canaries
-from bridge.ledger.row_mapping import is_in, is_sound, keeps_sent_text, pack_identifiers, sealer_of
+from bridge.ledger.damage_conditions import is_sound
+from bridge.ledger.row_mapping import is_in, keeps_sent_text, pack_identifiers, sealer_of
 from bridge.ledger.schema import (
     NOTED,
     TO_SEND,
