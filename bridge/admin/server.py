@@ -4,7 +4,7 @@
 
     request ──Host?──> /healthz, /readyz                       open to all
                │   ├─> /metrics, /api/status ──password?──> Snapshot ──> text, JSON
-               │   └─> the status page (pages.py)
+               │   └─> the status page (routes.py)
                └─no──> 421
 
 Requests that arrive while the same state is being read share its result, so that any number of requests costs

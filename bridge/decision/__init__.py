@@ -4,11 +4,11 @@
 
     Draft | Unsendable, LedgerRow | None ──decide──> Decision     observed.py: a record was read
                       ├── Trakor has it ───────────────────>      delivered_record.py
-                      ├── it shares another's party ───────>      merged_record.py
+                      ├── it shares another's party ───────>      record_sharing_party.py
                       └── as if nothing were known ────────>      new_record.py
     TrakorAnswer, LedgerRow ──settle─────────────────> Decision   on_response.py: Trakor answered
     LedgerRow, Draft | None ──accept, drop, retry────> Decision   operator.py: an operator decided
-    NameHolder ──succeed─────────────────────────────> Decision   succession.py: it represents no name
+    NameHolder ──succeed─────────────────────────────> Decision   claim_succession.py: it represents no name
 """
 
 from bridge.decision.claim_succession import can_succeed, represents_name, succeed

@@ -1,8 +1,8 @@
 """Delivery: pending records are claimed from the ledger, sent to Trakor, and their outcomes are settled.
 
-``sender`` has the loop, and ``result_writer`` settles in batches. ``failure_classifier`` separates a poison
-record from an outage, and ``circuit_breaker`` limits the requests in flight. ``supervisor`` keeps delivery
-running in the daemon.
+``delivery_loop`` has the loop, and ``result_writer`` settles in batches. ``failure_attribution`` separates a
+poison record from an outage, and ``circuit_breaker`` limits the requests in flight. ``supervisor`` keeps
+delivery running in the daemon.
 """
 
 from bridge.delivery.batch_result import BatchResult

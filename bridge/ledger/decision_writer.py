@@ -6,7 +6,7 @@
 
 Each decision sees those before it, so two records of one page that want one name get different ones before
 anything is written. If a record gives its name back, or no longer represents the records merged into it,
-the oldest living one of them succeeds it (``name_claims.Succession``).
+the oldest living one of them succeeds it (``claim_transfer``).
 """
 
 from __future__ import annotations

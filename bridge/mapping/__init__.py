@@ -6,9 +6,10 @@ The flow of one record::
                │        │        │                │                     │
            FILTERED  MAPPING  NO_NAME          MAPPING               MAPPING        Unsendable
 
-Pure: no I/O, no clock. ``maps`` holds the built-in maps and completes a user's map with them. ``expressions``
-compiles and evaluates, ``functions`` adds functions to JMESPath's own, ``conversion`` turns results into text
-and prices, and ``mapper`` combines them. ``field_usage`` compares a map with what a query selects.
+Pure: no I/O, no clock. ``built_in_maps`` holds the built-in maps and completes a user's map with them.
+``expressions`` compiles and evaluates, ``functions`` adds functions to JMESPath's own, ``conversion`` turns
+results into text and prices, and ``mapper`` combines them. ``field_usage`` compares a map with what a query
+selects.
 """
 
 from bridge.mapping.built_in_maps import DEFAULT_WHERE, DEFAULTS, SPELT_OUT, complete_map

@@ -3,8 +3,8 @@
 ::
 
     trakor_names ──fit, key, qualify──> what is sent, and what a claim is on
-    canonical ────────────────────────> what two spellings of one field have in common
-    hashes ──Hasher, encode───────────> what the ledger stores of either
+    canonical_fields ─────────────────> what two spellings of one field have in common
+    record_hashes ──Hasher, encode────> what the ledger stores of either
 
 Nothing here reads a clock, a file or a setting. ``RULES`` numbers the rules. It is part of a map's
 fingerprint and of stored hashes, so that new rules do not look like changes at the source.

@@ -4,7 +4,7 @@
 
     query_files, list_query ──ListQuery──> client ──> pagination ──Page──> the caller
                                              │
-              auth, tokens, rate_limit, transport ── responses, graphql_errors (pure)
+             login, tokens, rate_limit, transport ── responses, graphql_errors (pure)
 
 A flow makes one ``client.SalestrekkerClient`` from plain values and reads its pages.
 """

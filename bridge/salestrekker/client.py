@@ -102,7 +102,7 @@ class SalestrekkerClient:
         max_body: Bytes of one unpacked response beyond which it is not read.
         renewing: How a failed renewal of the token is tried again. None: the defaults of ``RenewalPolicy``.
         on_token: Called after each change of ``token``.
-        hold: Called with the organisation of each login (``auth.CheckOrganization``).
+        hold: Called with the organisation of each login (``login.CheckOrganization``).
         room: For long lists, shared by all clients of the process. None: a room of its own.
     """
 

@@ -1,7 +1,7 @@
 """Words for the names of the sandbox's people, companies and loan products. All are invented.
 
-``data.py`` combines them. The Australian regulator sets the telephone numbers aside for fiction (ACMA, "Phone
-numbers for use in TV shows, films and creative works"). RFC 2606 reserves the e-mail domains.
+``seeded_records.py`` combines them. The Australian regulator sets the telephone numbers aside for fiction
+(ACMA, "Phone numbers for use in TV shows, films and creative works"). RFC 2606 reserves the e-mail domains.
 """
 
 # ruff: noqa: SIM905 - a text of words is easier to read and to extend than a list of quoted words

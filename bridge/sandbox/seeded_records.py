@@ -2,7 +2,7 @@
 
 Nothing is stored, so a million contacts take no memory. The same seed and index give the same record. The
 oddities of real data are at fixed places in every hundred contacts and every twenty products. So even a small
-sandbox has all of them, and a test can name the place. ``oddities.py`` has the tables ``CONTACT_ODDITIES``
+sandbox has all of them, and a test can name the place. ``odd_records.py`` has the tables ``CONTACT_ODDITIES``
 and ``PRODUCT_ODDITIES``; docs/sandbox.md lists the oddities for users.
 """
 
