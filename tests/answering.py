@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.sandbox.graphql_engine import Engine
 from bridge.sandbox.salestrekker import RequestContext, SandboxCredentials, SimulatedSalestrekker, Visitor
-from bridge.sandbox.salestrekker_organization import World
+from bridge.sandbox.salestrekker_organization import OrganizationState
 
 if TYPE_CHECKING:
     from bridge.sandbox.graphql_engine import ApiShape
@@ -20,7 +20,7 @@ __all__ = ["answers_of", "selections", "session_of"]
 
 def session_of(shape: ApiShape) -> RequestContext:
     """A visitor who sees 120 contacts and 40 products."""
-    world = World(120, 40, 1, ("One", "Two"), 0)
+    world = OrganizationState(120, 40, 1, ("One", "Two"), 0)
     server = SimulatedSalestrekker(world, SandboxCredentials("key", "mail", "word"), Engine(shape))
     return RequestContext(server, Visitor(world.home.id, by_key=True), world)
 

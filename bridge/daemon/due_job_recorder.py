@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bridge.settings import ConnectionSettings, Timing
     from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["DueJobs", "make_timers", "overdue_at", "request_full_reads"]
+__all__ = ["DueJobRecorder", "make_timers", "overdue_at", "request_full_reads"]
 
 LONG_AWAY: Final = 15 * 60_000
 """If no daemon ran for this many milliseconds, what waits to be sent may be out of date."""
@@ -41,7 +41,7 @@ AGAIN_AFTER: Final = 10.0
 log = structlog.get_logger()
 
 
-class DueJobs:
+class DueJobRecorder:
     """Records due jobs in the ledger for as long as the daemon lives.
 
     Args:

@@ -23,7 +23,7 @@ import structlog
 
 from bridge import __version__
 from bridge.daemon.connection_worker import ConnectionWorker
-from bridge.daemon.due_job_recorder import DueJobs, request_full_reads
+from bridge.daemon.due_job_recorder import DueJobRecorder, request_full_reads
 from bridge.daemon.listeners import Listeners
 from bridge.daemon.notifier_factory import make_notifier
 from bridge.daemon.reload import Reloaded, load_plans, reload_configuration
@@ -191,7 +191,7 @@ class _Daemon:
         self._alerts = make_notifier(
             settings, ledger, hasher, self._listeners.snapshot, lambda: self._plans, _now
         )
-        self._timetable = DueJobs(ledger, _now, self._on_due_jobs)
+        self._timetable = DueJobRecorder(ledger, _now, self._on_due_jobs)
         self._stale: set[str] = set()
         self._begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}

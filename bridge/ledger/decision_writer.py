@@ -1,4 +1,4 @@
-"""The unit of work of one transaction: it applies decisions one after the other, and writes them in bulk.
+"""Writes the decisions of one transaction: it applies them one after the other, and writes them in bulk.
 
 ::
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from bridge.ledger.feeds import Feed
     from bridge.records import NameClaim, Policy, Rules
 
-__all__ = ["UnitOfWork", "apply_to_row"]
+__all__ = ["DecisionWriter", "apply_to_row"]
 
 _WANTS = frozenset({Reason.SAME_NAME, Reason.SAME_PERSON})
 
@@ -149,7 +149,7 @@ def _key_of(claim: NameClaim | None) -> str:
     return "" if claim is None else claim.key
 
 
-class UnitOfWork:
+class DecisionWriter:
     """The decisions of one transaction on the records of one feed.
 
     Args:
@@ -182,7 +182,7 @@ class UnitOfWork:
         self._holders.expect(keys)
 
     def holder_of(self, key: str) -> NameHolder | None:
-        """Return the holder of a name, including decisions of this unit of work."""
+        """Return the holder of a name, including decisions of this transaction."""
         return self._holders.of(key)
 
     def claim_returned(self, number: int, key: str) -> None:
@@ -196,11 +196,11 @@ class UnitOfWork:
         return any(row.state is State.PENDING for row in self._changed.values())
 
     def current(self, row: LedgerRow) -> LedgerRow:
-        """Return a row with the changes of this unit of work."""
+        """Return a row with the changes of this transaction."""
         return self._changed.get(row.number, row)
 
     def row(self, number: int) -> LedgerRow:
-        """Load a record with the changes of this unit of work."""
+        """Load a record with the changes of this transaction."""
         if number not in self._changed:
             self.writes.flush()
             found = self._connection.execute(_OF_NUMBER, {"of_number": number}).one()

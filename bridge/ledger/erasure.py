@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from bridge.errors import UserError
-from bridge.ledger.decision_writer import UnitOfWork
+from bridge.ledger.decision_writer import DecisionWriter
 from bridge.ledger.feeds import Feed, to_feed
 from bridge.ledger.row_mapping import KNOWN, to_ledger_row
 from bridge.ledger.schema import (
@@ -174,7 +174,7 @@ def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Polic
     if not row.unanswered:
         connection.execute(delete(stored_texts).where(stored_texts.c.record == row.number))
     connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
-    batch = UnitOfWork(connection, feed, policy, now)
+    batch = DecisionWriter(connection, feed, policy, now)
     batch.update_merged(row, row._replace(forgotten=True))
     batch.writes.flush()
 

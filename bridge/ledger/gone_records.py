@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import and_, bindparam, func, not_, or_, select, update
 
 from bridge.decision import give_back
-from bridge.ledger.decision_writer import UnitOfWork
+from bridge.ledger.decision_writer import DecisionWriter
 from bridge.ledger.feeds import is_of_feed
 from bridge.ledger.row_mapping import KNOWN, is_in, to_ledger_row
 from bridge.ledger.schema import records, sweeps
@@ -256,7 +256,7 @@ def _mark(
     # Mark all of them first: a released name must not go to another record that is gone too.
     if rows:
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
-    batch = UnitOfWork(connection, feed, policy, now)
+    batch = DecisionWriter(connection, feed, policy, now)
     for row in rows:
         gone = row._replace(gone=True)
         if row.state is State.PENDING and not row.attempts:

@@ -18,7 +18,7 @@ from bridge.decision import decide, is_comparable, is_decided, is_stale
 from bridge.ledger.bulk_sql import execute_many, fetch_all, row_value
 from bridge.ledger.canary_payloads import choose_canaries, store_canaries
 from bridge.ledger.damage_conditions import is_sound
-from bridge.ledger.decision_writer import UnitOfWork
+from bridge.ledger.decision_writer import DecisionWriter
 from bridge.ledger.row_mapping import KNOWN, KnownRow, is_in, to_ledger_row, to_sql
 from bridge.ledger.row_writes import load_or_add_rules, observation_key
 from bridge.ledger.schema import records, rules, sweeps
@@ -200,7 +200,7 @@ def observe(
     asked = {"of_feed": feed.number, "ids": [one.id for one in page]}
     found = [KnownRow._make(row) for row in fetch_all(connection, _KNOWN, asked)]
     rows = {row.source_id: _with_valid_read_time(to_ledger_row(row), now) for row in found}
-    batch = UnitOfWork(connection, feed, policy, now)
+    batch = DecisionWriter(connection, feed, policy, now)
     batch.expect(_expected_names(page, rows))
     fresh = _count_new(connection, feed, found, len(page), observation)
     pending = 0

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from bridge import decision
 from bridge.errors import UserError
-from bridge.ledger.decision_writer import UnitOfWork
+from bridge.ledger.decision_writer import DecisionWriter
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.row_mapping import KNOWN, to_ledger_row
 from bridge.ledger.row_writes import NOTED, TO_SEND
@@ -89,12 +89,12 @@ def record_version(connection: Connection, number: int) -> str:
 
 def _open(
     connection: Connection, feed: Feed, number: int, policy: Policy, now: int, by: str
-) -> tuple[LedgerRow, UnitOfWork]:
-    """Return the record as it is, and a unit of work for the decision."""
+) -> tuple[LedgerRow, DecisionWriter]:
+    """Return the record as it is, and a writer for the decision."""
     found = connection.execute(KNOWN.where(records.c.number == number)).one_or_none()
     if found is None:
         raise UserError("the record is no longer in the ledger")
-    return to_ledger_row(found), UnitOfWork(connection, feed, policy, now, by)
+    return to_ledger_row(found), DecisionWriter(connection, feed, policy, now, by)
 
 
 def accept(
@@ -135,7 +135,7 @@ def accept(
     return after
 
 
-def _refuse_forgotten_party(row: LedgerRow, batch: UnitOfWork) -> None:
+def _refuse_forgotten_party(row: LedgerRow, batch: DecisionWriter) -> None:
     """Refuse to share a party that belonged to a forgotten record."""
     shared = row.merged_into if row.reason is Reason.SAME_PARTY else None
     if shared is not None and batch.row(shared).forgotten:
@@ -146,7 +146,7 @@ def _refuse_forgotten_party(row: LedgerRow, batch: UnitOfWork) -> None:
         )
 
 
-def _refuse_unsent_party(row: LedgerRow, batch: UnitOfWork) -> None:
+def _refuse_unsent_party(row: LedgerRow, batch: DecisionWriter) -> None:
     """Refuse to leave a party as it is that is not in Trakor and will not be."""
     holder = batch.holder_of(row.sent_key)
     party = batch.holder_of(holder.shares) if holder is not None and holder.shares else holder
@@ -164,7 +164,7 @@ def _draft(stored: dict[int, StoredDraft], row: LedgerRow) -> Draft | None:
 
 
 def _decide_noted(
-    stored: dict[int, StoredDraft], row: LedgerRow, batch: UnitOfWork, policy: Policy
+    stored: dict[int, StoredDraft], row: LedgerRow, batch: DecisionWriter, policy: Policy
 ) -> LedgerRow:
     """Decide on a change that was noted while the operator was asked."""
     if NOTED not in stored or row.gone or row.state not in {State.DELIVERED, State.MERGED}:

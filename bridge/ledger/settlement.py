@@ -20,7 +20,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from bridge import decision, names
 from bridge.ledger.bulk_sql import fetch_all
 from bridge.ledger.canary_payloads import store_canaries
-from bridge.ledger.decision_writer import UnitOfWork
+from bridge.ledger.decision_writer import DecisionWriter
 from bridge.ledger.row_mapping import KNOWN, is_in, is_one_of, to_ledger_row
 from bridge.ledger.row_writes import NOTED
 from bridge.ledger.schema import claims, facts, feeds, links, records, stored_texts
@@ -142,7 +142,7 @@ class _Settlement:
         self._linked: dict[str, tuple[int, FieldHashes]] = {}
         self._noted: set[int] = set()
         self._wanted: set[str] = set()
-        self.batch = UnitOfWork(connection, feed, policy, now)
+        self.batch = DecisionWriter(connection, feed, policy, now)
 
     def give_back(self, numbers: list[int]) -> None:
         """Release the names of records that were dropped, or gone, before their request left."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.sandbox.salestrekker import SimulatedSalestrekker
-    from bridge.sandbox.salestrekker_organization import World
+    from bridge.sandbox.salestrekker_organization import OrganizationState
     from bridge.sandbox.simulated_system import SimulatedSystem
     from bridge.sandbox.trakor import SimulatedTrakor
     from bridge.sandbox.trakor_store import Tenant
@@ -110,7 +110,7 @@ class Control:
             return _break(method, self._salestrekker.world_of(organization), content)
         return self._script(method, place, rest, content)
 
-    def _change(self, method: str, path: str, world: World, content: dict[str, Any]) -> Reply:
+    def _change(self, method: str, path: str, world: OrganizationState, content: dict[str, Any]) -> Reply:
         stream, _, identity = path.partition("/")
         if (method, path) == ("POST", "families"):
             return json_reply(201, world.contacts.add_family(**content)._asdict())
@@ -205,7 +205,7 @@ def _tenant(tenant: Tenant, *, names: bool) -> dict[str, Any]:
     return state | ({"names": {name: store.names() for name, store in stores.items()}} if names else {})
 
 
-def _break(method: str, world: World, content: dict[str, Any]) -> Reply:
+def _break(method: str, world: OrganizationState, content: dict[str, Any]) -> Reply:
     match method:
         case "POST":
             world.break_field(BrokenField(**content))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bridge.sandbox.faults import ArmedFault
     from bridge.sandbox.graphql_engine import Engine, QueryPlan
-    from bridge.sandbox.salestrekker_organization import World
+    from bridge.sandbox.salestrekker_organization import OrganizationState
 
 __all__ = [
     "AuthErrorStyle",
@@ -116,7 +116,7 @@ class RequestContext(NamedTuple):
 
     server: SimulatedSalestrekker
     visitor: Visitor | None
-    world: World
+    world: OrganizationState
 
 
 class SimulatedSalestrekker(SimulatedSystem):
@@ -135,7 +135,7 @@ class SimulatedSalestrekker(SimulatedSystem):
 
     def __init__(
         self,
-        world: World,
+        world: OrganizationState,
         credentials: SandboxCredentials,
         engine: Engine,
         *,
@@ -143,7 +143,7 @@ class SimulatedSalestrekker(SimulatedSystem):
         token_life: int = FORTNIGHT,
         auth_error_style: AuthErrorStyle = AuthErrorStyle.HTTP,
         introspection: bool = True,
-        others: Iterable[World] = (),
+        others: Iterable[OrganizationState] = (),
     ) -> None:
         super().__init__(latency)
         self.world = world
@@ -158,7 +158,7 @@ class SimulatedSalestrekker(SimulatedSystem):
             if organization.id not in self.worlds:
                 self.worlds[organization.id] = world.elsewhere(place)
 
-    def world_of(self, organization: str = "") -> World:
+    def world_of(self, organization: str = "") -> OrganizationState:
         """Return the data of an organisation, by its name or id. Without one, return that of the main one.
 
         Raises:
@@ -244,7 +244,7 @@ class SimulatedSalestrekker(SimulatedSystem):
             content["query"], content.get("operationName"), introspection=self.introspection
         )
 
-    def _world_of(self, visitor: Visitor | None) -> World:
+    def _world_of(self, visitor: Visitor | None) -> OrganizationState:
         return self.world if visitor is None else self.worlds[visitor.organization]
 
     def _unauthenticated(self, error: GraphQLError) -> Reply:

@@ -14,7 +14,7 @@ from bridge.sandbox.seeded_records import EPOCH, LABELS, Numbering, Row
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BrokenField", "SimulatedOrganization", "World"]
+__all__ = ["BrokenField", "OrganizationState", "SimulatedOrganization"]
 
 SEED_DISTANCE = 1_000_003
 """The difference between the seeds of two organisations."""
@@ -72,7 +72,7 @@ class BrokenField:
         return changed
 
 
-class World:
+class OrganizationState:
     """The data of one organisation.
 
     Args:
@@ -105,7 +105,7 @@ class World:
         self.broken: list[BrokenField] = []
         self._hits: Counter[BrokenField] = Counter()
 
-    def elsewhere(self, place: int, contacts: int = 0, products: int = 0) -> World:
+    def elsewhere(self, place: int, contacts: int = 0, products: int = 0) -> OrganizationState:
         """Return the data of another organisation of the same log-in, with other people and other ids.
 
         Args:
@@ -114,7 +114,7 @@ class World:
             products: The number of products.
         """
         names = tuple(organization.name for organization in self.organizations)
-        world = World(contacts, products, self.seed + SEED_DISTANCE * (place + 1), names, place)
+        world = OrganizationState(contacts, products, self.seed + SEED_DISTANCE * (place + 1), names, place)
         world.user, world.organizations = self.user, self.organizations
         world.home = self.organizations[place]
         return world

@@ -28,7 +28,7 @@ from bridge.errors import UserError
 from bridge.sandbox.control import Control
 from bridge.sandbox.graphql_engine import Engine
 from bridge.sandbox.salestrekker import FORTNIGHT, AuthErrorStyle, SandboxCredentials, SimulatedSalestrekker
-from bridge.sandbox.salestrekker_organization import World
+from bridge.sandbox.salestrekker_organization import OrganizationState
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
 from bridge.sandbox.simulated_system import response_of
 from bridge.sandbox.trakor import BASE_PATH, SimulatedTrakor
@@ -234,7 +234,9 @@ def _engine(kind: ShapeKind, paged: Paged) -> Engine:
 
 
 def _salestrekker(options: Options) -> SimulatedSalestrekker:
-    world = World(options.contacts, options.products, options.seed, options.organizations, options.home)
+    world = OrganizationState(
+        options.contacts, options.products, options.seed, options.organizations, options.home
+    )
     elsewhere = (options.contacts_elsewhere, options.products_elsewhere)
     places = [place for place in range(len(options.organizations)) if place != options.home]
     return SimulatedSalestrekker(
