@@ -40,6 +40,7 @@ SIBLINGS = {
     ("demo", "backfill"),
     ("demo", "daemon"),
     ("demo", "sandbox"),
+    ("fitting", "checks"),
 }
 COMPOSITION = RANK["wiring"]
 
@@ -54,7 +55,7 @@ HOMES = {
     "apscheduler": ("bridge.schedule",),
     "cryptography": ("bridge.encryption",),
     "gql": ("bridge.salestrekker",),
-    "graphql": ("bridge.salestrekker", "bridge.sandbox"),
+    "graphql": ("bridge.fitting", "bridge.salestrekker", "bridge.sandbox"),
     "httpx": ("bridge.trakor",),
     "jinja2": ("bridge.admin",),
     "jmespath": ("bridge.mapping",),
@@ -69,6 +70,7 @@ HOMES = {
     "sqlalchemy": ("bridge.ledger",),
     "stamina": ("bridge.salestrekker",),
     "structlog": ANYWHERE,
+    "tomlkit": ("bridge.fitting",),
     "typer": ("bridge.cli",),
 }
 

@@ -23,6 +23,7 @@ from bridge.cli import (
     init,
     ledger,
     pause,
+    queries,
     records,
     run,
     sandbox,
@@ -97,6 +98,7 @@ def application() -> Command:
     ledger.add_to(app)
     check.add_to(app)
     schema.add_to(app)
+    queries.add_to(app)
     connections.add_to(app)
     demo.add_to(app)
     disclose.add_to(app)

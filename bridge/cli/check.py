@@ -22,11 +22,12 @@ from bridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from bridge.checks import Check
     from bridge.cli.command_setup import Session
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "check_again", "show_check"]
 
 HELP = """\
 Check everything that a backfill needs, and show what to do about each problem.
@@ -76,7 +77,7 @@ def _check(
 ) -> int:
     from bridge.checks import Check, next_step  # noqa: PLC0415 - see the package
 
-    tell = _silent if json else _tell
+    tell = _silent if json else show_check
     try:
         session = begin(config, connection, log_level or "error", log_format)
     except ConfigurationError as error:
@@ -107,11 +108,20 @@ async def _all(session: Session, tell: Callable[[Check], None], *, show: bool) -
     return found
 
 
+def check_again(config: Path | None, connection: str) -> int:
+    """Check one connection after its files have changed, and show what was found.
+
+    Returns:
+        The command's exit status.
+    """
+    return _check(config=config, connection=connection)
+
+
 def _silent(_: Check) -> None:
     """Print nothing: the results are printed as JSON."""
 
 
-def _tell(one: Check) -> None:
+def show_check(one: Check) -> None:
     """Print a line for the check, further findings below it, and the advice indented below those."""
     first, *others = one.detail.split("\n")
     mark, colour = _mark(one)

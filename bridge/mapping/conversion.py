@@ -16,6 +16,7 @@ __all__ = [
     "LONGEST_TEXT",
     "json_type",
     "price",
+    "price_in_cents",
     "text",
     "to_free_text",
     "to_identifiers",
@@ -127,6 +128,12 @@ def price(value: object) -> Decimal | None:
     if amount > HIGHEST_PRICE:
         raise Rejected("gives a number above 1,000,000,000,000")
     return abs(amount.quantize(_CENT, ROUND_HALF_UP))  # abs: -0.0 is no price less than nothing
+
+
+def price_in_cents(value: object) -> Decimal | None:
+    """A price that is given in cents, or None for null and blank text; errors as ``price``."""
+    amount = price(value)
+    return None if amount is None else (amount / 100).quantize(_CENT, ROUND_HALF_UP)
 
 
 def _decimal(value: object) -> Decimal | None:

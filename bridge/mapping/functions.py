@@ -13,7 +13,7 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from bridge.errors import Rejected
-from bridge.mapping.conversion import json_type, price, to_line
+from bridge.mapping.conversion import json_type, price, price_in_cents, to_line
 from bridge.names.phones import international
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ class NamedFunctions(functions.Functions):
     def _func_decimal(self, value: object) -> str | None:
         """``decimal(value)``: text with exactly two decimals, rounded half up; null for null."""
         amount = price(value)
+        return None if amount is None else str(amount)
+
+    @signature({"types": []})
+    def _func_cents(self, value: object) -> str | None:
+        """``cents(value)``: a whole number of cents as text with two decimals; null for null."""
+        amount = price_in_cents(value)
         return None if amount is None else str(amount)
 
     @signature({"types": []}, {"types": ["array-string"]})

@@ -7,7 +7,7 @@ the settings. Everything below them gets plain values.
 
 from __future__ import annotations
 
-from bridge.settings.load import load
+from bridge.settings.load import connection_file, load
 from bridge.settings.model import (
     AdminSettings,
     AlertsSettings,
@@ -41,6 +41,7 @@ __all__ = [
     "TrakorSettings",
     "WebhooksSettings",
     "checked_url",
+    "connection_file",
     "is_loopback",
     "is_plain_and_remote",
     "load",

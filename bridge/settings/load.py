@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from bridge.settings.model import SalestrekkerSettings, TrakorSettings
 
-__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONNECTION", "DEFAULT_FILE", "load"]
+__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONNECTION", "DEFAULT_FILE", "connection_file", "load"]
 
 CONFIG_VARIABLE = "TRAKOR_BRIDGE_CONFIG"
 DEFAULT_FILE = "config.toml"
@@ -81,6 +81,21 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         admin=document.admin,
         alerts=document.alerts,
     )
+
+
+def connection_file(path: Path | None, environ: Mapping[str, str], connection: str) -> Path | None:
+    """The file that configures a connection; None if only the environment does.
+
+    Args:
+        path: As for ``load``.
+        environ: As for ``load``.
+        connection: The connection's name.
+    """
+    main = _main_source(path, environ)
+    file = main.folder / main.label
+    if connection != DEFAULT_CONNECTION:
+        file = main.folder / str(main.data.get("connections_dir")) / f"{connection}.toml"
+    return file if file.is_file() else None
 
 
 def _main_source(path: Path | None, environ: Mapping[str, str]) -> ConfigurationSource:

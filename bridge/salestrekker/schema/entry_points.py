@@ -22,6 +22,7 @@ from graphql import (
     GraphQLScalarType,
     get_named_type,
     is_leaf_type,
+    is_non_null_type,
     is_required_argument,
 )
 
@@ -52,6 +53,9 @@ __all__ = [
 MOVERS: Final = (Role.CURSOR, Role.OFFSET, Role.PAGE)
 """What moves through a list, the safest first: with a cursor, nothing is lost if records come and go
 meanwhile."""
+
+KEY_ENDINGS: Final = ("no", "number", "code", "key", "ref", "reference")
+"""How the name of an id can end that is not called an id: ``clientNo``."""
 
 DEEPEST: Final = 3
 """Levels below a list's field where its records are looked for, and levels of objects above it."""
@@ -220,10 +224,14 @@ def _down(definition: GraphQLField, steps: tuple[str, ...]) -> tuple[tuple[str, 
 
 
 def _wrappers(kind: ObjectType) -> list[str]:
-    """Fields that may lead to the list: those with a known name, else the only list there is."""
+    """Fields that may lead to the list: those with a known name, else the only list of what has an id."""
     known = [name for name in kind.fields if name in WRAPPERS and name != "node"]
     known.sort(key=lambda name: name != "edges")
-    lists = [name for name, field in kind.fields.items() if is_list(field.type) and object_type(field.type)]
+    lists = [
+        name
+        for name, field in kind.fields.items()
+        if is_list(field.type) and (item := object_type(field.type)) and _has_id(item)
+    ]
     return known or (lists if len(lists) == 1 else [])
 
 
@@ -325,7 +333,13 @@ def _to_record(definition: GraphQLField) -> tuple[tuple[str, ...], ObjectType] |
 
 
 def _has_id(kind: ObjectType) -> bool:
-    return any("id" in name.lower() for name in kind.fields)
+    """Whether a type has an id, or a plain field that is always there and named like one: ``clientNo``."""
+    return any("id" in name.lower() or _is_key(name, field) for name, field in kind.fields.items())
+
+
+def _is_key(name: str, field: GraphQLField) -> bool:
+    ends = name.lower().endswith(KEY_ENDINGS) and name.lower() not in KEY_ENDINGS
+    return ends and is_non_null_type(field.type) and is_leaf_type(get_named_type(field.type))
 
 
 def _takes_id(one: Input) -> bool:

@@ -1,0 +1,512 @@
+"""Maps for a schema's records: expressions that read what a proposed query selects. Pure.
+
+::
+
+    phones[] { kind: PhoneKind  preferred: Boolean  countryCode  number }
+        ──>  phone(CHOSEN.countryCode, CHOSEN.number), where CHOSEN is
+             ((phones[?kind != 'FAX' && preferred] | [0]) || (phones[?kind != 'FAX'] | [0]))
+
+docs/mapping.md has the expressions of the shipped maps, which these follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from bridge.fitting.field_meanings import (
+    COMPANY_NAME,
+    EMAIL,
+    FIRST_NAME,
+    FULL_NAME,
+    LAST_NAME,
+    LENDER,
+    PHONE,
+    PRICE,
+    PRODUCT_NAME,
+    TRADING_NAME,
+    Meaning,
+    is_about_company,
+    rate_fields,
+)
+from bridge.fitting.record_fields import RecordField, words_of
+from bridge.fitting.record_query import ProposedSelection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bridge.records import Stream
+
+__all__ = ["MapChoice", "ProposedMap", "propose_map"]
+
+DEEPEST_NAME: Final = 3
+"""Steps down to a company's name: ``company.information.name``."""
+
+MOST: Final = 3
+"""Values of one meaning that are read, one after the other until one is there."""
+
+CLEARLY: Final = 0.25
+"""A value is no second choice if it is less likely than the first by this."""
+
+INACTIVE: Final = frozenset(
+    [
+        "archived",
+        "archive",
+        "deleted",
+        "inactive",
+        "disabled",
+        "removed",
+        "withdrawn",
+        "closed",
+        "discontinued",
+        "retired",
+        "hidden",
+        "trashed",
+        "discarded",
+        "deactivated",
+        "obsolete",
+        "expired",
+        "dormant",
+        "lapsed",
+        "ceased",
+        "terminated",
+        "former",
+        "superseded",
+        "unavailable",
+    ]
+)
+ACTIVE: Final = frozenset(["active", "enabled", "live", "current", "available"])
+STATUS: Final = frozenset(["status", "state", "lifecycle", "stage", "availability"])
+WHEN: Final = frozenset(["at", "on", "date", "time"])
+PERSON: Final = frozenset(["person", "individual", "natural", "human"])
+FLAGS: Final = frozenset(["primary", "preferred", "default", "main"])
+FAXES: Final = ("fax", "Fax", "FAX")
+"""How text says that a number is no phone number."""
+
+CHANNELS: Final = {
+    EMAIL.name: ("email", "mail"),
+    PHONE.name: ("mobile", "cell", "cellphone", "phone", "telephone", "tel", "home", "landline", "work"),
+}
+"""Words of an enum's values that mean a way to reach somebody, the best first."""
+
+VALUES: Final = frozenset({"value", "address", "detail", "text", "number", "content", "data"})
+KINDS: Final = frozenset(["kind", "type", "label", "category", "use", "usage", "channel", "medium"])
+ID_NAMES: Final = ("id", "_id", "uuid", "guid", "uid")
+KEY_WORDS: Final = frozenset({"no", "number", "code", "key", "ref", "reference", "uuid"})
+FOREIGN: Final = frozenset({"external", "legacy", "parent", "source", "import", "imported", "foreign"})
+CENTS: Final = frozenset(["cent", "minor"])
+
+
+@dataclass(frozen=True, slots=True)
+class MapChoice:
+    """Why a key of a map reads what it reads.
+
+    Attributes:
+        key: The key of the map, or ``where``.
+        found: What it reads, as a person finds it in the schema.
+        why: The evidence.
+    """
+
+    key: str
+    found: str
+    why: str
+
+
+@dataclass(slots=True)
+class ProposedMap:
+    """A map, the selection that it needs, and why.
+
+    Attributes:
+        selection: What the query must select of a record.
+        texts: Key of the map -> expression.
+        where: Which records are wanted.
+        reasons: Why each expression reads what it reads.
+        missing: What the schema does not seem to have.
+    """
+
+    selection: ProposedSelection = field(default_factory=ProposedSelection)
+    texts: dict[str, str] = field(default_factory=dict)
+    where: str = ""
+    reasons: list[MapChoice] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPoint:
+    """A list of all ways to reach somebody: ``contactPoints { channel value isPrimary }``.
+
+    Attributes:
+        value: The address or number.
+        kind: An enum that says what it is.
+        words: The values of the enum that have a meaning, the best first.
+        flag: Whether it is the preferred one; None: nothing says so.
+    """
+
+    value: RecordField
+    kind: RecordField
+    words: tuple[str, ...]
+    flag: RecordField | None
+
+
+def find_ids(fields: Sequence[RecordField]) -> list[RecordField]:
+    """The ids of a record: one, or one for each type of a union; none if nothing looks like an id.
+
+    An id is always there. ``clientNo`` is one where there is no ``id``; a nullable ``externalId`` is none.
+    """
+    plain = [one for one in fields if len(one.steps) == 1 and not one.list_steps]
+    for fits in (_is_id, _is_named_id, _is_key):
+        found: dict[str, RecordField] = {}
+        for one in filter(fits, plain):
+            found.setdefault(one.on, one)
+        if found:
+            return [found[""]] if "" in found else list(found.values())
+    return []
+
+
+def _is_id(one: RecordField) -> bool:
+    return one.path[0] in ID_NAMES
+
+
+def _is_named_id(one: RecordField) -> bool:
+    words = one.last_words
+    return _is_always_there(one) and words[-1:] == ("id",) and not FOREIGN & set(words)
+
+
+def _is_key(one: RecordField) -> bool:
+    return _is_always_there(one) and len(one.last_words) > 1 and one.last_words[-1] in KEY_WORDS
+
+
+def _is_always_there(one: RecordField) -> bool:
+    return one.steps[0].type_name.endswith("!")
+
+
+def find_contact_point(fields: Sequence[RecordField], meaning: Meaning) -> ContactPoint | None:
+    """Where a record lists e-mail addresses and phone numbers side by side, or None.
+
+    Args:
+        fields: All values of a record.
+        meaning: E-mail address or phone number.
+    """
+    wanted = CHANNELS.get(meaning.name, ())
+    alone = {rated.field.path[:-1] for rated in rate_fields(fields, meaning)}
+    for one in fields:
+        if one.path[:-1] in alone:  # a list of nothing else
+            continue
+        if not one.steps[:-1] or not one.steps[-2].is_list or not VALUES & set(one.last_words) or one.values:
+            continue
+        beside = [other for other in fields if other.on == one.on and other.path[:-1] == one.path[:-1]]
+        for kind in beside:
+            known = [
+                (wanted.index(word), value)
+                for value in kind.values
+                for word in words_of(value.lower())
+                if word in wanted
+            ]
+            if known:
+                flag = next(
+                    (o for o in beside if o.kind.name == "Boolean" and FLAGS & set(o.last_words)), None
+                )
+                return ContactPoint(one, kind, tuple(value for _, value in sorted(known)), flag)
+    return None
+
+
+def propose_map(stream: Stream, fields: Sequence[RecordField]) -> ProposedMap:
+    """Propose a map for a stream.
+
+    Args:
+        stream: Contacts or products.
+        fields: All values of a record.
+    """
+    made = _MapWriter(fields)
+    made.identify()
+    if stream.spec.is_personal:
+        made.contact()
+    else:
+        made.product()
+    made.filter()
+    return made.proposed
+
+
+class _MapWriter:
+    """Writes one map.
+
+    Args:
+        fields: All values of a record.
+    """
+
+    def __init__(self, fields: Sequence[RecordField]) -> None:
+        self._fields = fields
+        self.proposed = ProposedMap()
+
+    def identify(self) -> None:
+        """Select the id, under that name whatever it is called."""
+        for one in find_ids(self._fields):
+            self.proposed.selection.add(one, "id")
+            if one.path != ("id",):
+                self.proposed.reasons.append(
+                    MapChoice("id", str(one), "it is always there, and named like an id")
+                )
+        self.proposed.texts["id"] = "id"
+
+    def contact(self) -> None:
+        """The map of contacts."""
+        texts = self.proposed.texts
+        texts["name"] = name = self._contact_name()
+        phone = self._phone()
+        email = self._first(EMAIL, "contact_info", clean=True)
+        reach = [text for text in (phone, email) if text]
+        texts["contact_info"] = f"join_present(' | ', [{', '.join([name, *reach])}])"
+        if email:
+            texts["same_as.email"] = email
+        if phone:
+            texts["same_as.phone"] = phone
+        if not reach:
+            texts["same_as"] = ""
+        texts["qualifier"] = " || ".join([text for text in (email, phone) if text])
+
+    def product(self) -> None:
+        """The map of products."""
+        texts = self.proposed.texts
+        name = self._first(PRODUCT_NAME, "name", most=1)
+        lender = self._first(LENDER, "name", most=2)
+        texts["name"] = f"clean({name}) && join_present(' ', [{lender}, {name}])" if lender and name else name
+        texts["description"] = self._description()
+        texts["price"] = self._price()
+        texts["same_as"] = ""
+        texts["qualifier"] = texts["id"]
+
+    def filter(self) -> None:
+        """Which records are wanted: those that are not archived, however the schema says so."""
+        parts = [part for one in self._fields if (part := self._active(one))]
+        self.proposed.where = " && ".join(dict.fromkeys(parts))
+
+    def _contact_name(self) -> str:
+        parts = []
+        first, last = (self._best(meaning) for meaning in (FIRST_NAME, LAST_NAME))
+        if first and last:
+            self._because("name", [first, last], "a person's first and family name")
+            parts.append(f"join_present(' ', [{self._path(first)}, {self._path(last)}])")
+        full = [one for one in self._candidates(FULL_NAME) if not is_about_company(one)]
+        if full and not parts:
+            self._because("name", full[:1], "a full name")
+            parts.append(self._path(full[0]))
+        companies = self._company_names()
+        if companies:
+            self._because("name", companies, "a company's name")
+        parts += [self._path(one) for one in companies]
+        if not parts:
+            self.proposed.missing.append("a name")
+        return (
+            f"first_present([{', '.join(parts)}])" if len(parts) > 1 else f"clean({''.join(parts) or 'name'})"
+        )
+
+    def _company_names(self) -> list[RecordField]:
+        named = [
+            one
+            for one in self._candidates(COMPANY_NAME)
+            if not (LENDER.needs & set(one.words) or PERSON & set(words_of(one.on)))
+        ]
+        named += [
+            one
+            for one in self._fields
+            if is_about_company(one)
+            and one.last_words[-1:] in {("name",), ("title",)}
+            and len(one.steps) <= DEEPEST_NAME
+        ]
+        trading = self._candidates(TRADING_NAME)
+        proper = [one for one in dict.fromkeys(named) if one not in trading]
+        return [*proper[:2], *trading[:1]]
+
+    def _phone(self) -> str:
+        fields = self._candidates(PHONE)
+        texts = [self._phone_of(one) for one in fields[:MOST]]
+        if point := self._contact_point(PHONE):
+            texts.insert(0, f"phone('', {point})")
+        if fields:
+            self._because("contact_info", fields[:MOST], "a phone number")
+        elif texts:
+            self._because("contact_info", [], "a way to reach somebody that is called a phone")
+        else:
+            self.proposed.missing.append("a phone number")
+        return " || ".join(dict.fromkeys(texts))
+
+    def _phone_of(self, number: RecordField) -> str:
+        code = next((one for one in self._fields if _is_code_of(one, number)), None)
+        if code is None:
+            return f"phone('', {self._element(number)})"
+        return f"phone({self._element(code)}, {self._element(number)})"
+
+    def _contact_point(self, meaning: Meaning) -> str:
+        """The expression for a value in a list of all ways to reach somebody; empty if there is none."""
+        found = find_contact_point(self._fields, meaning)
+        if found is None:
+            return ""
+        selected = [self.proposed.selection.add(one) for one in (found.value, found.kind)]
+        if found.flag:
+            self.proposed.selection.add(found.flag)
+        whole, (value, kind) = ".".join(selected[0].keys[:-1]), (one.keys[-1] for one in selected)
+        named = [f"{kind} == '{word}'" for word in found.words]
+        some = [f"({whole}[?{one}] | [0])" for one in named]
+        if found.flag:
+            flag = found.flag.path[-1]
+            some = [f"({whole}[?({' || '.join(named)}) && {flag}] | [0])", *some]
+        return f"({' || '.join(some)}).{value}" if len(some) > 1 else f"{some[0]}.{value}"
+
+    def _first(self, meaning: Meaning, key: str, *, clean: bool = False, most: int = MOST) -> str:
+        """The expression for the first value of a meaning that is there; empty if there is none."""
+        fields = self._candidates(meaning)[:most]
+        texts = [self._element(one) for one in fields]
+        if point := self._contact_point(meaning):
+            texts.insert(0, point)
+        if not texts:
+            self.proposed.missing.append(f"a {meaning.name}")
+            return ""
+        if fields:
+            self._because(key, fields, f"its name means {meaning.name}")
+        if len(texts) > 1:
+            return f"first_present([{', '.join(texts)}])"
+        return f"clean({texts[0]})" if clean else texts[0]
+
+    def _candidates(self, meaning: Meaning) -> list[RecordField]:
+        """The values of a meaning that are about as likely as the best one, for each type of a union."""
+        rated = rate_fields(self._fields, meaning)
+        best: dict[str, float] = {}
+        for one in rated:
+            best.setdefault(one.field.on, one.score)
+        return [one.field for one in rated if one.score >= best[one.field.on] - CLEARLY]
+
+    def _best(self, meaning: Meaning) -> RecordField | None:
+        return next(iter(self._candidates(meaning)), None)
+
+    def _path(self, one: RecordField) -> str:
+        """A value as an expression names it; of a list, the first."""
+        return self._element(one)
+
+    def _element(self, one: RecordField) -> str:
+        """A value as an expression names it; of a list, the preferred element, else the first."""
+        selected = self.proposed.selection.add(one)
+        depth = next((index for index, many in enumerate(selected.lists) if many), None)
+        if depth is None:
+            return ".".join(selected.keys)
+        whole = ".".join(selected.keys[: depth + 1])
+        rest = "".join(f".{key}" for key in selected.keys[depth + 1 :])
+        if depth + 1 == len(selected.keys):
+            return f"{whole}[0]"
+        return f"{self._chosen(one, depth, whole)}{rest}"
+
+    def _chosen(self, one: RecordField, depth: int, whole: str) -> str:
+        """The element of a list to read: no fax number, and the preferred one if one is."""
+        inside = [other for other in self._fields if other.on == one.on and _is_inside(other, one, depth)]
+        flag = next((o for o in inside if o.kind.name == "Boolean" and FLAGS & set(o.last_words)), None)
+        kind = next((o for o in inside if KINDS & set(o.last_words) and o.kind.name != "Boolean"), None)
+        words = (kind.values or FAXES) if kind else ()
+        faxes = [value for value in words if "fax" in words_of(value.lower())]
+        conditions = [f"{kind.path[-1]} != '{value}'" for value in faxes] if kind else []
+        if kind and faxes:
+            self.proposed.selection.add(kind)
+        some = f"({whole}[?{' && '.join(conditions)}] | [0])" if conditions else f"{whole}[0]"
+        if flag is None:
+            return some
+        self.proposed.selection.add(flag)
+        return f"(({whole}[?{' && '.join([*conditions, flag.path[-1]])}] | [0]) || {some})"
+
+    def _beside(self, one: RecordField) -> list[RecordField]:
+        return [other for other in self._fields if other.on == one.on and other.path[:-1] == one.path[:-1]]
+
+    def _price(self) -> str:
+        found = self._best(PRICE)
+        if found is None:
+            self.proposed.missing.append("a price")
+            return ""
+        if listed := self._fees(found):
+            return listed
+        text = self._element(found)
+        in_cents = bool(CENTS & {*found.words, *words_of(found.description)})
+        self._because(
+            "price", [found], "its name means a fee; it is in cents" if in_cents else "its name means a fee"
+        )
+        return f"cents({text})" if in_cents else f"decimal({text})"
+
+    def _fees(self, found: RecordField) -> str:
+        """The fee for an application in a list of all fees; empty if they have no kind or name."""
+        depth = next((index for index, step in enumerate(found.steps) if step.is_list), None)
+        if depth is None:
+            return ""
+        inside = [one for one in self._fields if one.on == found.on and _is_inside(one, found, depth)]
+        named = [one for one in inside if {"name", "type", "kind", "title", "label"} & set(one.last_words)]
+        if not named or depth + 1 == len(found.steps):
+            return ""
+        keys = self.proposed.selection.add(found).keys
+        texts = [self.proposed.selection.add(one).keys[-1] for one in named]
+        what = f"join_present(' ', [{', '.join(texts)}])" if len(texts) > 1 else texts[0]
+        self._because("price", [found], "the fee that is called application, establishment or upfront")
+        listed = f"{'.'.join(keys[: depth + 1])}[].{{name: {what}, value: {'.'.join(keys[depth + 1 :])}}}"
+        return f"fee({listed}, ['application', 'establishment', 'upfront'])"
+
+    def _description(self) -> str:
+        parts = []
+        for one in self._fields:
+            if one.steps[2:] or one.list_steps or LENDER.needs & set(one.words):
+                continue
+            if one.last_words in {("rate",), ("interest", "rate"), ("initial", "rate"), ("variable", "rate")}:
+                parts.append(self._rate(one))
+            elif one.last_words in {
+                ("rate", "type"),
+                ("repayment", "type"),
+                ("note",),
+                ("description",),
+                ("summary",),
+            }:
+                parts.append(self._path(one))
+        if not parts:
+            return ""
+        self._because("description", [], f"{len(parts)} fields that describe a product")
+        return f"join_present(', ', [{', '.join(dict.fromkeys(parts))}])"
+
+    def _rate(self, one: RecordField) -> str:
+        """A rate with its percent sign, which text may have by itself."""
+        path = self._path(one)
+        return path if one.kind.name == "String" else f"wrap('', {path}, '%')"
+
+    def _active(self, one: RecordField) -> str:
+        """The condition that a value sets for a record to be wanted; empty if it says nothing of that."""
+        words = set(one.last_words)
+        if len(one.steps) > 1 or one.list_steps:
+            return ""
+        if one.kind.name == "Boolean" and words & ACTIVE:
+            return self._condition(one, "{} != `false`", "false means that it is out of use")
+        if one.kind.name == "Boolean" and words & INACTIVE:
+            return self._condition(one, "{} != `true`", "true means that it is out of use")
+        if words & INACTIVE and words & WHEN:
+            return self._condition(one, "!{}", "a time means that it is out of use")
+        gone = [value for value in one.values if set(words_of(value.lower())) & INACTIVE]
+        if words & STATUS and gone:
+            text = " && ".join(f"{{}} != '{value}'" for value in gone)
+            return self._condition(one, text, f"{' or '.join(gone)} means that it is out of use")
+        return ""
+
+    def _condition(self, one: RecordField, text: str, why: str) -> str:
+        path = self._path(one)
+        self.proposed.reasons.append(MapChoice("where", str(one), why))
+        return text.replace("{}", path)
+
+    def _because(self, key: str, fields: Iterable[RecordField], why: str) -> None:
+        found = ", ".join(map(str, fields))
+        self.proposed.reasons.append(MapChoice(key, found, why))
+
+
+def _is_inside(other: RecordField, one: RecordField, depth: int) -> bool:
+    """Whether a value belongs directly to the element of a list that another one is in."""
+    return len(other.steps) == depth + 2 and other.path[: depth + 1] == one.path[: depth + 1]
+
+
+def _is_code_of(one: RecordField, number: RecordField) -> bool:
+    """Whether a value is the calling code of a phone number: ``countryCode``, ``mobileCode``."""
+    if one.on != number.on or one.path[:-1] != number.path[:-1] or one.values:
+        return False
+    words = one.last_words
+    if words[-1:] not in {("code",), ("prefix",)}:
+        return False
+    return words[:-1] == number.last_words or bool(
+        {"country", "calling", "dialling", "dialing", "dial"} & set(words)
+    )
