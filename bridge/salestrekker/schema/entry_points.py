@@ -325,11 +325,13 @@ def _to_record(definition: GraphQLField) -> tuple[tuple[str, ...], ObjectType] |
     kind = object_type(definition.type)
     if kind is None or _has_id(kind):
         return None if kind is None else ((), kind)
-    for name in (name for name in kind.fields if name in WRAPPERS):
-        inner = object_type(kind.fields[name].type)
-        if inner and _has_id(inner) and not is_list(kind.fields[name].type):
-            return (name,), inner
-    return None
+    records = {
+        name: inner
+        for name, field in kind.fields.items()
+        if not is_list(field.type) and (inner := object_type(field.type)) and _has_id(inner)
+    }
+    wrapped = [name for name in records if name in WRAPPERS] or (list(records) if len(records) == 1 else [])
+    return ((wrapped[0],), records[wrapped[0]]) if wrapped else None
 
 
 def _has_id(kind: ObjectType) -> bool:
@@ -339,7 +341,7 @@ def _has_id(kind: ObjectType) -> bool:
 
 def _is_key(name: str, field: GraphQLField) -> bool:
     ends = name.lower().endswith(KEY_ENDINGS) and name.lower() not in KEY_ENDINGS
-    return ends and is_non_null_type(field.type) and is_leaf_type(get_named_type(field.type))
+    return ends and is_non_null_type(field.type) and isinstance(get_named_type(field.type), GraphQLScalarType)
 
 
 def _takes_id(one: Input) -> bool:
