@@ -29,6 +29,7 @@ from bridge.cli import (
     sandbox,
     schema,
     status,
+    sync,
     webhooks,
 )
 from bridge.cli.output import tell
@@ -94,6 +95,7 @@ def application() -> Command:
     app.callback()(_options_before_the_command)
     backfill.add_to(app)
     status.add_to(app)
+    sync.add_to(app)
     records.add_to(app)
     ledger.add_to(app)
     check.add_to(app)

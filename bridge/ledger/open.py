@@ -59,6 +59,9 @@ __all__ = [
     "verify_stored_key",
 ]
 
+DAEMON: Final = "`trakor-bridge run`"
+"""How the holder of a lock is described if it is the daemon."""
+
 KEY_BYTES = 32
 LOCK_TRIES: Final = 20
 LOCK_RETRY_SECONDS: Final = 0.01
@@ -123,9 +126,12 @@ def lock_ledger(path: Path, command: str) -> Iterator[None]:
     descriptor = _open_lock(path)
     try:
         if not _locked(descriptor):
+            holder = _holder_of_lock(descriptor)
+            by_itself = "it reads and sends by itself, and `trakor-bridge sync` lets it read now; otherwise "
             raise LedgerError(
-                f"the ledger {path.name} is in use: {_holder_of_lock(descriptor)}",
-                advice="wait for it to end, or stop it; `status` and `records` work beside it",
+                f"the ledger {path.name} is in use: {holder}",
+                advice=f"{by_itself if holder.startswith(DAEMON) else ''}wait for it to end, or stop it; "
+                "`status` and `records` work beside it",
             )
         _require_one_name(path)
         since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -193,7 +199,7 @@ def find_owner(path: Path) -> str:
 
 def is_daemon_running(path: Path) -> bool:
     """Return whether the process that sends from this ledger is a daemon."""
-    return find_owner(path).startswith("`trakor-bridge run`")
+    return find_owner(path).startswith(DAEMON)
 
 
 def _holder_of_lock(descriptor: int) -> str:
