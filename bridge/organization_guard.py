@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from bridge.decision.same_trakor_organization import CanaryAnswer
+from bridge.decision.canary_verdict import CanaryAnswer
 from bridge.errors import Refused, Rejected, Transient, Unanswered
 from bridge.ledger.canary_payloads import select_canaries
 from bridge.ledger.connection_organizations import OTHER_SOURCE, OTHER_TRAKOR, check_source, recovery_advice

@@ -20,7 +20,7 @@ from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.sandbox import Fault
 from bridge.settings import load
-from bridge.wiring.ledger_location import ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.page_values import Page, RecordsById
+    from bridge.salestrekker.pages import Page, RecordsById
     from schemas.foreign import Answer
 
 __all__ = [

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic import SecretStr
 
 from bridge.delivery.sending_options import OutgoingStream
-from bridge.delivery.supervisor import DeliverySupervisor
+from bridge.delivery.sending_worker import SendingWorker
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.erasure import forget_record
@@ -26,7 +26,7 @@ from bridge.ledger.send_queue import release_claims
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Draft, NameClaim, Policy, Product, Record, Stream
-from bridge.salestrekker.page_values import Page, RecordsById
+from bridge.salestrekker.pages import Page, RecordsById
 from bridge.settings import TrakorSettings
 from bridge.sync.by_id import ByIdSource
 from bridge.sync.observe_batch import observe_batch
@@ -226,7 +226,7 @@ class World:
         """A process begins: it is the one owner, and ends the claims of the last one."""
         self.handle = Handle(self.book, self.loop)
         self._window = Window(self.site)
-        self.sendings: dict[str, DeliverySupervisor] = {}
+        self.sendings: dict[str, SendingWorker] = {}
         self._running: list[asyncio.Task[None]] = []
         for letter, connection in self.connections.items():
             for feed in connection.feeds.values():
@@ -235,11 +235,11 @@ class World:
                 self.sendings[letter] = service = self._sending(connection)
                 self._running.append(self.loop.create_task(service.run()))
 
-    def _sending(self, connection: Connection) -> DeliverySupervisor:
+    def _sending(self, connection: Connection) -> SendingWorker:
         outgoing = {
             stream: OutgoingStream(feed, connection.rules.policy) for stream, feed in connection.feeds.items()
         }
-        return DeliverySupervisor(
+        return SendingWorker(
             cast("Ledger", self.handle),
             outgoing,
             cast("Destination", self._window),

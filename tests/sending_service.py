@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from books import kept
-from bridge.delivery import DeliverySupervisor, OutgoingStream
+from bridge.delivery import OutgoingStream, SendingWorker
 from bridge.ledger.database import writing
 from bridge.ledger.send_queue import release_claims
 from bridge.ledger.stored_pauses import Direction, clear_pause, list_pauses, set_pause
@@ -63,14 +63,14 @@ class SendingService:
         self.known: dict[str, Pause] = {}
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._sending: DeliverySupervisor | None = None
+        self._sending: SendingWorker | None = None
 
     async def start(self, **settings: Any) -> None:  # noqa: ANN401 - numbers
         """Start it, as a new process would."""
         self.settings |= settings
         for feed in self.rig.feeds.values():
             await self.rig.ledger.call(release_claims, feed, now=now(), wait=20)
-        self._sending = DeliverySupervisor(
+        self._sending = SendingWorker(
             self.rig.ledger,
             {stream: OutgoingStream(feed, Policy()) for stream, feed in self.rig.feeds.items()},
             self.destination,

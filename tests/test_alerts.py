@@ -12,7 +12,7 @@ from bridge.alerts import AlertKind, Disk, Message, conditions, count_waiting
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
 from bridge.alerts.notifier import compose, lower_counts
 from bridge.ledger.alerts_sent import AlertSent, AlertTopic
-from bridge.ledger.mass_changes import MassChange
+from bridge.ledger.mass_change_detection import MassChange
 from bridge.ledger.runs_and_sweeps import LastSweep, SweepProgress
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge.backfill.backpressure import Backlog
 from bridge.records import Stream
-from bridge.salestrekker.page_values import Page
+from bridge.salestrekker.pages import Page
 from bridge.sandbox import Fault, Options, Sandbox
 from bridges import Bridge, Silent
 

@@ -15,7 +15,7 @@ from bridge.ledger.schema import canaries, feeds
 from bridge.ledger.stored_pauses import list_pauses
 from bridge.names import Hasher
 from bridge.sandbox import Fault, Options
-from bridge.wiring.ledger_location import ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import ledger_key, ledger_path
 from bridge.wiring.organization_identity import hash_trakor
 from bridges import Bridge, configuration_of
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.backfill.problems import Problem
+from bridge.backfill.problem_wording import Problem
 from bridge.backfill.report import ConnectionReport, Report
 
 DONE = ConnectionReport(streams={"contacts": {"pending": 0}})

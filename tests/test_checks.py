@@ -14,7 +14,7 @@ from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox,
 from bridge.sandbox.graphql_engine import Engine
 from bridge.sandbox.shapes import ShapeKind, offset_shape
 from bridge.settings import load
-from bridge.wiring.ledger_location import ledger_key
+from bridge.wiring.ledger_and_key import ledger_key
 from checked import SMALL, Checked, configured
 from desk import run_backfill
 from newcomer import Newcomer

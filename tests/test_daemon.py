@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.database import writing
 from bridge.ledger.stored_pauses import Direction, clear_pause, set_pause
+from bridge.ledger.token_and_alive_times import TimestampName, set_timestamp
 from bridge.ledger.webhook_queue import replay_webhook
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options, Sandbox

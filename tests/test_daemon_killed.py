@@ -29,7 +29,7 @@ from bridge.ledger.schema import claims, events, records
 from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledger_location import ledger_key
+from bridge.wiring.ledger_and_key import ledger_key
 from bridges import Bridge
 from daemons import TOKEN, daemon_settings
 from processes import LONG, commands

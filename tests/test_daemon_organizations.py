@@ -12,7 +12,7 @@ from bridge.ledger.connection_organizations import confirm_organizations
 from bridge.ledger.database import writing
 from bridge.names import Hasher
 from bridge.sandbox import Options
-from bridge.wiring.ledger_location import ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import ledger_key, ledger_path
 from bridge.wiring.organization_identity import hash_trakor
 from bridges import Bridge
 from daemons import Daemon

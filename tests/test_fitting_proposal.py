@@ -10,7 +10,7 @@ from graphql import GraphQLSchema, build_schema, parse, validate
 
 from bridge.fitting.proposal import Proposal, propose, propose_deal_query, rank_lists
 from bridge.fitting.record_fields import words_of
-from bridge.fitting.record_lists import find_lists
+from bridge.fitting.schema_lists_and_records import find_lists
 from bridge.mapping.expressions import Expressions
 from bridge.records import Stream
 

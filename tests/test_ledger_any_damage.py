@@ -17,7 +17,6 @@ from bridge.ledger.alerts_sent import AlertSent, AlertTopic, load_alerts_sent, s
 from bridge.ledger.canary_payloads import open_canaries, store_canaries
 from bridge.ledger.connection_organizations import KnownOrganizations, load_known, save_known
 from bridge.ledger.connection_organizations import TrakorIdentity as Joined
-from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.database import reading
 from bridge.ledger.integrity import check_ledger
 from bridge.ledger.observe import Observation, observe, survey
@@ -42,6 +41,7 @@ from bridge.ledger.runs_and_sweeps import (
 )
 from bridge.ledger.scheduled_jobs import load_scheduled_jobs, request_job
 from bridge.ledger.stored_pauses import Direction, set_pause
+from bridge.ledger.token_and_alive_times import TimestampName, set_timestamp
 from bridge.ledger.webhook_queue import find_due_webhooks, list_webhooks, store_webhooks
 from bridge.records import Job, ReceivedWebhook, Stream
 from bridge.records.webhooks import WebhookAction

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.decision.same_trakor_organization import CanaryAnswer, CanaryVerdict, judge_canaries
+from bridge.decision.canary_verdict import CanaryAnswer, CanaryVerdict, judge_canaries
 from bridge.ledger.canary_payloads import Canary
 from bridge.ledger.connection_organizations import (
     OrganizationMismatch,

@@ -16,7 +16,7 @@ from bridge.ledger.schema import events
 from bridge.ledger.webhook_queue import store_webhooks
 from bridge.records import ReceivedWebhook
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledger_location import ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import ledger_key, ledger_path
 from bridges import Bridge
 from daemons import Daemon
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger.daemon_timestamps import TimestampName, load_timestamps, set_timestamp
 from bridge.ledger.database import writing
 from bridge.ledger.scheduled_jobs import (
     ScheduledJob,
@@ -17,6 +16,7 @@ from bridge.ledger.scheduled_jobs import (
     set_next_due,
 )
 from bridge.ledger.stored_pauses import Direction, Pause, clear_pause, list_pauses, load_pause, set_pause
+from bridge.ledger.token_and_alive_times import TimestampName, load_timestamps, set_timestamp
 from bridge.records import Job
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.by_id_query import ByIdQuery
-    from bridge.salestrekker.page_values import RecordsById
+    from bridge.salestrekker.pages import RecordsById
     from bridge.sandbox.request_log import Exchange
 
 QUICK = RetryPolicy(attempts=3, total=5.0, first=0.001, longest=0.002)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.page_values import Page
+    from bridge.salestrekker.pages import Page
 
 QUICK = RetryPolicy(attempts=4, total=5.0, first=0.01, longest=0.02)
 CONTACTS = load_list_query("contacts.graphql", [shipped_queries()])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError
 from bridge.salestrekker.graphql_errors import parse_result
-from bridge.salestrekker.list_info import FACT_NAMES, Fact
+from bridge.salestrekker.list_facts import FACT_NAMES, Fact
 from bridge.salestrekker.list_query import ListQuery, Paging, Position, load_list_query
 from bridge.salestrekker.paging_variables import (
     DATE_TYPES,

@@ -15,7 +15,7 @@ from bridge.errors import QueryFileError, Refused, Transient
 from bridge.event_loop_turns import run_to_end
 from bridge.records import Stream
 from bridge.salestrekker.list_query import Position, load_list_query
-from bridge.salestrekker.page_values import Page, PageRequest, prefetch_pages, sort_items
+from bridge.salestrekker.pages import Page, PageRequest, prefetch_pages, sort_items
 from bridge.salestrekker.pagination import ListReader
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.responses import ListItems, PoisonItem

@@ -14,7 +14,7 @@ from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.event_loop_turns import run_to_end
 from bridge.records import Stream
 from bridge.salestrekker.list_query import ListQuery, parse_list_query
-from bridge.salestrekker.page_values import Page, PageRequest, sort_items
+from bridge.salestrekker.pages import Page, PageRequest, sort_items
 from bridge.salestrekker.pagination import ListReader
 from bridge.salestrekker.query_files import QueryDocument
 from bridge.salestrekker.responses import ListItems, PoisonItem
@@ -22,7 +22,7 @@ from bridge.salestrekker.responses import ListItems, PoisonItem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.salestrekker.page_values import Page
+    from bridge.salestrekker.pages import Page
 
 
 def identify(data: Mapping[str, object]) -> str | None:

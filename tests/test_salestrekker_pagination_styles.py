@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.page_values import Page
+    from bridge.salestrekker.pages import Page
 
     Start = Callable[[Options], Awaitable[Sandbox]]
     Load = Callable[..., ListQuery]

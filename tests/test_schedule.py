@@ -17,7 +17,7 @@ from bridge.daemon.due_job_recorder import make_timers
 from bridge.errors import LedgerError, UserError
 from bridge.records import Job, Stream
 from bridge.schedule import Due, Interval, Scheduler, WallClock
-from bridge.settings.timing import parse_timing
+from bridge.settings.interval_or_crontab import parse_timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence

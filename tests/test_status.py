@@ -14,7 +14,6 @@ import pytest
 import bridge
 from books import Book, kept
 from bridge.errors import LedgerError
-from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.database import writing
 from bridge.ledger.feeds import Feed
 from bridge.ledger.open import lock_ledger
@@ -24,6 +23,7 @@ from bridge.ledger.runs_and_sweeps import ONLY_A_PART, LastSweep, begin_sweep, e
 from bridge.ledger.scheduled_jobs import set_next_due
 from bridge.ledger.schema import pauses, records, sweeps
 from bridge.ledger.stored_pauses import set_pause
+from bridge.ledger.token_and_alive_times import TimestampName, set_timestamp
 from bridge.ledger.webhook_queue import store_webhooks
 from bridge.records import Job, Reason, ReceivedWebhook, State, Stream
 from bridge.status import (

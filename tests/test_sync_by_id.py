@@ -20,7 +20,7 @@ from bridge.retry import RetryPolicy
 from bridge.salestrekker.by_id_query import load_by_id_query
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list_query
-from bridge.salestrekker.page_values import RecordsById
+from bridge.salestrekker.pages import RecordsById
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import BrokenField, Fault
 from bridge.sync import ByIdSource, SweepSource, refresh, sweep

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.database import Ledger
     from bridge.records import Record
-    from bridge.salestrekker.page_values import Page, RecordsById
+    from bridge.salestrekker.pages import Page, RecordsById
     from bridge.sandbox import Sandbox
     from bridge.sync import SweepResult
 

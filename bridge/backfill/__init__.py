@@ -3,7 +3,7 @@
 ``run`` reads and delivers, ``report`` holds the result.
 """
 
-from bridge.backfill.problems import Problem
+from bridge.backfill.problem_wording import Problem
 from bridge.backfill.progress_listener import ProgressListener
 from bridge.backfill.report import ConnectionReport, Report
 from bridge.backfill.run import backfill, rehearse

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from bridge.salestrekker.page_values import Page
+    from bridge.salestrekker.pages import Page
 
 __all__ = ["MAX_UNSENT", "Backlog"]
 

@@ -10,7 +10,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from bridge.backfill.problems import Problem
+from bridge.backfill.problem_wording import Problem
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.ledger.connection_organizations import find_stop_reason
 from bridge.organization_guard import OtherTrakor, other_trakor_advice

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.backfill.problems import Problem
+from bridge.backfill.problem_wording import Problem
 from bridge.ledger.connection_organizations import pause_if_stopped
 from bridge.ledger.stored_pauses import Direction, clear_pause, list_pauses, set_pause
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bridge.backfill.problems import Problem
+    from bridge.backfill.problem_wording import Problem
     from bridge.ledger.statistics import RunGroup
 
 __all__ = ["ConnectionReport", "Report"]

@@ -30,7 +30,7 @@ import structlog
 from bridge.backfill.backpressure import Backlog
 from bridge.backfill.organization_check import blocks_sending, check_trakor
 from bridge.backfill.pause_handling import end_pauses, note_refusals, operator_pauses
-from bridge.backfill.problems import (
+from bridge.backfill.problem_wording import (
     Problem,
     burst_lines,
     find_suspicions,
@@ -66,7 +66,7 @@ from bridge.wiring.connection import (
     make_sweep_source,
     make_trakor_client,
 )
-from bridge.wiring.ledger_location import dry_run_key, find_remains_of_lost_ledger, ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import dry_run_key, find_remains_of_lost_ledger, ledger_key, ledger_path
 from bridge.wiring.organization_identity import (
     check_and_note_connections,
     identify_connections,
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from bridge.ledger.send_queue import AwaitedNames
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.salestrekker.page_values import Page
+    from bridge.salestrekker.pages import Page
     from bridge.settings import Settings
     from bridge.sync import SweepResult, SweepSource
     from bridge.trakor import TrakorClient

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError
 from bridge.ledger.open import find_owner, is_outdated, read_revision, require_current, verify_stored_key
-from bridge.wiring.ledger_location import find_remains_of_lost_ledger, key_file, ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import find_remains_of_lost_ledger, key_file, ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

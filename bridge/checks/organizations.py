@@ -20,7 +20,7 @@ from bridge.ledger.connection_organizations import (
 from bridge.ledger.database import reading
 from bridge.ledger.open import is_outdated, read_revision
 from bridge.ledger.trakor_identity_check import load_stray_names
-from bridge.wiring.ledger_location import ledger_path, make_text_storage
+from bridge.wiring.ledger_and_key import ledger_path, make_text_storage
 from bridge.wiring.organization_identity import hash_organization, hash_trakor, identify_connections
 
 if TYPE_CHECKING:

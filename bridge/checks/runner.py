@@ -47,7 +47,7 @@ from bridge.salestrekker.schema.changes import find_changes
 from bridge.salestrekker.schema.introspection import SCHEMA_FILE, SchemaUnavailable, read_saved_schema
 from bridge.salestrekker.schema.record_shape import read_selection
 from bridge.wiring.connection import TICKET, find_mismatch, make_salestrekker_client
-from bridge.wiring.ledger_location import ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.records import Record, Stream, Unsendable
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.page_values import Doubt, Page
+    from bridge.salestrekker.pages import Doubt, Page
 
 __all__ = ["Sample", "mapped", "masked", "read_sample"]
 

@@ -9,7 +9,7 @@ from bridge.errors import LedgerError, UserError
 from bridge.ledger.open import is_daemon_running
 from bridge.serving import PortTaken
 from bridge.webhooks import open_webhook_sockets
-from bridge.wiring.ledger_location import ledger_path
+from bridge.wiring.ledger_and_key import ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from bridge.backfill.problems import group_line
+from bridge.backfill.problem_wording import group_line
 from bridge.cli.output import COLOURS, console, escape, width_of, wrap
 
 if TYPE_CHECKING:

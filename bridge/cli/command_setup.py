@@ -81,7 +81,7 @@ class Session:
     @property
     def text_storage(self) -> TextStorage | None:
         """What decrypts the ledger's sealed text; None if there is no ledger yet."""
-        from bridge.wiring.ledger_location import make_text_storage  # noqa: PLC0415 - see the package
+        from bridge.wiring.ledger_and_key import make_text_storage  # noqa: PLC0415 - see the package
 
         return make_text_storage(self.settings)
 
@@ -93,7 +93,7 @@ class Session:
             LedgerError: It does not exist, or is of another version.
         """
         from bridge.ledger.open import require_current  # noqa: PLC0415 - see the package
-        from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
+        from bridge.wiring.ledger_and_key import ledger_path  # noqa: PLC0415 - see the package
 
         path = ledger_path(self.settings)
         require_current(path)

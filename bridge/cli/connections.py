@@ -99,7 +99,7 @@ def _list(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.status import connection_health  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     found = connection_health(ledger_path(session.settings), tuple(session.settings.connections))
@@ -171,7 +171,7 @@ def _confirm(
     from bridge.ledger.connection_organizations import confirm_organizations, count_sent_before, list_doubts  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading, writing  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_key  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_key  # noqa: PLC0415 - see the package
     from bridge.wiring.organization_identity import hash_trakor  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
@@ -257,7 +257,7 @@ def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import read_revision  # noqa: PLC0415 - see the package
     from bridge.ledger.trakor_identity_check import load_stray_names  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_path  # noqa: PLC0415 - see the package
 
     path = ledger_path(session.settings)
     if read_revision(path) is None:

@@ -80,7 +80,7 @@ def _backup(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.maintenance import back_up, copy_key  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
@@ -105,7 +105,7 @@ def _check(
 ) -> int:
     from bridge.ledger.integrity import check_ledger  # noqa: PLC0415 - see the package
     from bridge.ledger.open import require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_key, ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_key, ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
@@ -134,7 +134,7 @@ def _vacuum(
 ) -> None:
     from bridge.ledger.maintenance import vacuum  # noqa: PLC0415 - see the package
     from bridge.ledger.open import lock_ledger, require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)

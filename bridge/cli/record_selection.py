@@ -234,7 +234,7 @@ def hasher_of(session: Session, connection: Reader) -> Hasher:
     """
     from bridge.ledger.open import verify_key  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_key  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_key  # noqa: PLC0415 - see the package
 
     key = ledger_key(session.settings, make=False)
     verify_key(connection, key)

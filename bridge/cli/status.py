@@ -92,7 +92,7 @@ def _require_terminal(*, json: bool) -> None:
 def _take(session: Session) -> Snapshot:
     from bridge.records import Stream  # noqa: PLC0415 - see the package
     from bridge.status import take  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger_location import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger_and_key import ledger_path  # noqa: PLC0415 - see the package
 
     settings = session.settings
     streams = {

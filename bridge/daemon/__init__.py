@@ -3,7 +3,7 @@
 ::
 
     schedule ──due job──> ledger ──> SweepWorker ────┐
-                                                     ├──> sync ──> ledger ──> DeliverySupervisor ──> Trakor
+                                                     ├──> sync ──> ledger ──> SendingWorker ──> Trakor
     webhooks ──event────> ledger ──> WebhookWorker ──┘
 
 ``process`` owns the process: listeners, signals, and one ``connection_worker`` for each connection.

@@ -3,7 +3,7 @@
 ::
 
     OrganizationCheck ──may work──> SweepWorker ────┐ stopped and resumed by ReadingPause
-        │                           WebhookWorker ──┴──> ledger ──Trakor proved──> DeliverySupervisor
+        │                           WebhookWorker ──┴──> ledger ──Trakor proved──> SendingWorker
         │                           keep_token
         └──another organisation turned up: all of it ends
 
@@ -25,9 +25,9 @@ from bridge.daemon.reading_context import ReadingContext, read_now
 from bridge.daemon.reading_pause import ReadingPause
 from bridge.daemon.sweep_worker import SweepWorker
 from bridge.daemon.webhook_worker import WebhookWorker
-from bridge.delivery import DeliverySupervisor, OutgoingStream
-from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
+from bridge.delivery import OutgoingStream, SendingWorker
 from bridge.ledger.send_queue import open_feed
+from bridge.ledger.token_and_alive_times import TimestampName, set_timestamp
 from bridge.wiring.connection import make_salestrekker_client, make_trakor_client
 from bridge.wiring.organization_identity import make_salestrekker_guard, make_trakor_guard
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bridge.ledger.feeds import Feed
     from bridge.names import Hasher
     from bridge.records import Stream
-    from bridge.salestrekker.lazy_lists import LargeListRoom
+    from bridge.salestrekker.large_lists import LargeListRoom
     from bridge.wiring.connection import ConnectionPlan
 
 __all__ = ["ConnectionWorker"]
@@ -84,7 +84,7 @@ class ConnectionWorker:
         hold = make_salestrekker_guard(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
         self._client = make_salestrekker_client(connection, on_token=self._note_token, hold=hold, room=room)
         self._destination = make_trakor_client(connection)
-        self._delivery = DeliverySupervisor(
+        self._delivery = SendingWorker(
             ledger,
             {
                 stream: OutgoingStream(feed, connection.stream(stream).policy())

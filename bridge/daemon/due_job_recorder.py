@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.daemon_timestamps import TimestampName, load_timestamps
 from bridge.ledger.read_model import list_feeds
 from bridge.ledger.runs_and_sweeps import has_unread_list
 from bridge.ledger.scheduled_jobs import load_scheduled_jobs, request_job, set_next_due
 from bridge.ledger.send_queue import has_pending
+from bridge.ledger.token_and_alive_times import TimestampName, load_timestamps
 from bridge.records import Job, Stream
 from bridge.schedule import Interval, Scheduler, WallClock
 from bridge.settings import Every

@@ -28,17 +28,17 @@ from bridge.daemon.listeners import Listeners
 from bridge.daemon.notifier_factory import make_notifier
 from bridge.daemon.reload import Reloaded, load_plans, reload_configuration
 from bridge.errors import LedgerError, LedgerReplacedError, UserError
-from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.maintenance import prune_history
 from bridge.ledger.open import open_ledger
 from bridge.ledger.stored_pauses import Direction, clear_pause
+from bridge.ledger.token_and_alive_times import TimestampName, set_timestamp
 from bridge.ledger.webhook_queue import UNREADABLE_LIFE, prune_webhooks
 from bridge.names import Hasher, load_tables
 from bridge.records import Stream
-from bridge.salestrekker.lazy_lists import LargeListRoom
+from bridge.salestrekker.large_lists import LargeListRoom
 from bridge.salestrekker.login import AmbiguousOrganization
 from bridge.serving import allow_more_files
-from bridge.wiring.ledger_location import find_remains_of_lost_ledger, ledger_key, ledger_path
+from bridge.wiring.ledger_and_key import find_remains_of_lost_ledger, ledger_key, ledger_path
 from bridge.wiring.organization_identity import check_and_note_connections, identify_connections
 
 if TYPE_CHECKING:

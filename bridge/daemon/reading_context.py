@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bridge.ledger.feeds import Feed
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.salestrekker.page_values import RecordsById
+    from bridge.salestrekker.pages import RecordsById
     from bridge.wiring.connection import ConnectionPlan
 
 __all__ = ["ReadingContext", "read_now"]

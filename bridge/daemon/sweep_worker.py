@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.ledger.feeds import Feed
     from bridge.ledger.observe import ObserveResult
     from bridge.records import Stream
-    from bridge.salestrekker.page_values import RecordsById
+    from bridge.salestrekker.pages import RecordsById
     from bridge.sync import SweepResult, SweepSource
 
 __all__ = ["SweepWorker"]

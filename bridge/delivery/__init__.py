@@ -8,14 +8,14 @@ delivery running in the daemon.
 from bridge.delivery.batch_result import BatchResult
 from bridge.delivery.delivery_loop import DeliveryLoop
 from bridge.delivery.sending_options import Destination, OutgoingStream, SendingMode, SendingSettings
-from bridge.delivery.supervisor import DeliverySupervisor
+from bridge.delivery.sending_worker import SendingWorker
 
 __all__ = [
     "BatchResult",
     "DeliveryLoop",
-    "DeliverySupervisor",
     "Destination",
     "OutgoingStream",
     "SendingMode",
     "SendingSettings",
+    "SendingWorker",
 ]

@@ -15,7 +15,7 @@ import orjson
 from bridge.daemon import Signals, Started, run
 from bridge.errors import BridgeError
 from bridge.ledger.database import reading
-from bridge.wiring.ledger_location import ledger_path
+from bridge.wiring.ledger_and_key import ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from bridge.demo import record_fields
+from bridge.demo import simulated_record_fields
 from bridge.ledger.read_model import RecordQuery, count_records, find_records
 from bridge.ledger.stored_pauses import Direction, list_pauses
 from bridge.records import Reason, State, WebhookAction
@@ -64,7 +64,7 @@ class Scenes:
 
     async def _rename(self) -> None:
         contacts = self._sandbox.contacts
-        identity, name = contacts.id_at(RENAMED), record_fields.name_of(contacts[RENAMED])
+        identity, name = contacts.id_at(RENAMED), simulated_record_fields.name_of(contacts[RENAMED])
         new = f"{name.partition(' ')[0]} {NEW_FAMILY}"
         contacts.rename(identity, new)
         await self._daemon.post(WebhookAction.CONTACT_UPDATED, identity)
@@ -92,7 +92,7 @@ class Scenes:
 
     async def _activate(self) -> None:
         contacts = self._sandbox.contacts
-        identity, name = contacts.id_at(INACTIVE), record_fields.name_of(contacts[INACTIVE])
+        identity, name = contacts.id_at(INACTIVE), simulated_record_fields.name_of(contacts[INACTIVE])
         contacts.set_active(identity, active=True)
         deal = self._sandbox.salestrekker.world.tickets.id_at(INACTIVE)
         await self._daemon.post(WebhookAction.DEAL_CREATED, deal)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from bridge.demo import record_fields
+from bridge.demo import simulated_record_fields
 from bridge.sandbox.simulated_system import Call
 from bridge.sandbox.trakor import SimulatedTrakor
 from bridge.sandbox.trakor_store import Behaviour, Lookup
@@ -69,7 +69,7 @@ class NaiveSync:
         """Post all that is active and has a name."""
         for kind, rows, body in (("parties", contacts, _party), ("products", products, _product)):
             for row in rows:
-                if record_fields.is_active(row) and record_fields.name_of(row).strip():
+                if simulated_record_fields.is_active(row) and simulated_record_fields.name_of(row).strip():
                     self._post(kind, row["id"], body(row))
 
     def _post(self, kind: str, identity: str, body: Mapping[str, Any]) -> None:
@@ -110,11 +110,14 @@ class NaiveSync:
 
 
 def _party(contact: Mapping[str, Any]) -> dict[str, Any]:
-    details = (record_fields.phone_of(contact), record_fields.email_of(contact))
-    return {"name": record_fields.name_of(contact), "contact_info": " | ".join(filter(None, details))}
+    details = (simulated_record_fields.phone_of(contact), simulated_record_fields.email_of(contact))
+    return {
+        "name": simulated_record_fields.name_of(contact),
+        "contact_info": " | ".join(filter(None, details)),
+    }
 
 
 def _product(product: Mapping[str, Any]) -> dict[str, Any]:
-    fee = record_fields.application_fee(product)
-    body = {"name": record_fields.name_of(product), "description": product["notes"] or ""}
+    fee = simulated_record_fields.application_fee(product)
+    body = {"name": simulated_record_fields.name_of(product), "description": product["notes"] or ""}
     return body if fee is None else {**body, "price": fee}

@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Final
 
 from bridge import names, settings
 from bridge.backfill import backfill
-from bridge.demo import record_fields
+from bridge.demo import simulated_record_fields
 from bridge.demo.daemon import Daemon
 from bridge.demo.daemon_scenes import Scenes
-from bridge.demo.explanation import explain
+from bridge.demo.explain_outcomes import explain
 from bridge.demo.naive_sync import BREAKS, NaiveSync
 from bridge.errors import BridgeError
 from bridge.ledger.database import reading
 from bridge.ledger.statistics import load_webhook_counts
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledger_location import make_text_storage
+from bridge.wiring.ledger_and_key import make_text_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,7 +191,7 @@ class _Demonstration:
 
     def _introduce(self) -> None:
         contacts, products = self._sandbox.contacts, self._sandbox.products
-        keys = [names.key(record_fields.name_of(contact)) for contact in contacts]
+        keys = [names.key(simulated_record_fields.name_of(contact)) for contact in contacts]
         named = [key for key in keys if key]
         self._narrator.heading((("trakor-bridge demo", "bold"), ": both systems simulated on this machine."))
         self._narrator.chapter(
@@ -266,7 +266,7 @@ class _Demonstration:
 
     def _rename(self) -> tuple[str, str, str]:
         contacts = self._sandbox.contacts
-        identity, name = contacts.id_at(RENAMED), record_fields.name_of(contacts[RENAMED])
+        identity, name = contacts.id_at(RENAMED), simulated_record_fields.name_of(contacts[RENAMED])
         new = f"{name.partition(' ')[0]} {NEW_FAMILY}"
         contacts.rename(identity, new)
         return identity, "a contact is renamed", f"{name}, now {new}"
@@ -274,23 +274,26 @@ class _Demonstration:
     def _add_namesake(self) -> tuple[str, str, str]:
         contacts = self._sandbox.contacts
         first = contacts[NAMESAKE]
-        name, email = record_fields.name_of(first), _mailbox(record_fields.name_of(first), "example.net")
+        name, email = (
+            simulated_record_fields.name_of(first),
+            _mailbox(simulated_record_fields.name_of(first), "example.net"),
+        )
         identity = contacts.add(name, email=email)
         return identity, "a new contact", f"another {name}, {email}"
 
     def _change_email(self) -> tuple[str, str, str]:
         contacts = self._sandbox.contacts
         identity, contact = contacts.id_at(MOVED), contacts[MOVED]
-        email = _mailbox(record_fields.name_of(contact), "example.com")
+        email = _mailbox(simulated_record_fields.name_of(contact), "example.com")
         contacts.change_email(identity, email)
-        return identity, "a new e-mail", f"{record_fields.name_of(contact)}, now {email}"
+        return identity, "a new e-mail", f"{simulated_record_fields.name_of(contact)}, now {email}"
 
     def _raise_price(self) -> tuple[str, str, str]:
         products = self._sandbox.products
         identity, product = products.id_at(PRICED), products[PRICED]
-        price = (record_fields.application_fee(product) or 0) + RISE
+        price = (simulated_record_fields.application_fee(product) or 0) + RISE
         products.change_price(identity, price)
-        return identity, "a new price", f"{record_fields.name_of(product)}, now {price:,.2f}"
+        return identity, "a new price", f"{simulated_record_fields.name_of(product)}, now {price:,.2f}"
 
     def _compare(self) -> None:
         """Print what the naive sync made of the same data, in a run after each backfill."""

@@ -15,8 +15,8 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, g
 from bridge.fitting.field_meanings import rate_fields
 from bridge.fitting.query_text import by_id_query_text, fragment_text, list_query_text, single_query_text
 from bridge.fitting.record_fields import record_fields, words_of
-from bridge.fitting.record_lists import find_by_id, find_lists
 from bridge.fitting.record_map import find_contact_point, find_ids, propose_map
+from bridge.fitting.schema_lists_and_records import find_by_id, find_lists
 from bridge.fitting.stream_meanings import STREAM_MEANINGS
 from bridge.records import DEAL_CONTACTS
 from bridge.salestrekker.schema.similar_fields import is_list
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from bridge.fitting.field_meanings import Meaning
     from bridge.fitting.record_fields import RecordField, RecordType
-    from bridge.fitting.record_lists import RecordById, RecordList
     from bridge.fitting.record_map import ProposedMap
+    from bridge.fitting.schema_lists_and_records import RecordById, RecordList
     from bridge.records import Stream
 
 __all__ = ["Proposal", "RankedList", "propose", "propose_deal_query", "rank_lists"]

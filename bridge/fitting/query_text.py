@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphql import GraphQLInputObjectType, get_named_type, get_nullable_type, print_ast
 
-from bridge.salestrekker.list_info import Fact
+from bridge.salestrekker.list_facts import Fact
 from bridge.salestrekker.paging_variables import VARIABLE_NAMES, Role, role_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bridge.fitting.record_lists import Argument, PathStep, RecordById, RecordList
+    from bridge.fitting.schema_lists_and_records import Argument, PathStep, RecordById, RecordList
 
 __all__ = ["by_id_query_text", "fragment_text", "list_query_text", "single_query_text"]
 

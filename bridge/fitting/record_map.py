@@ -30,7 +30,7 @@ from bridge.fitting.field_meanings import (
     rate_fields,
 )
 from bridge.fitting.record_fields import RecordField, words_of
-from bridge.fitting.record_query import ProposedSelection
+from bridge.fitting.record_selection import ProposedSelection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

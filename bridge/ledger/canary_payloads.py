@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import bindparam, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.decision.same_trakor_organization import MAX_CANARIES
+from bridge.decision.canary_verdict import MAX_CANARIES
 from bridge.errors import LedgerError
 from bridge.ledger.row_mapping import is_in, is_one_of, sealer_of
 from bridge.ledger.schema import canaries, claims, contents, history, links, records

@@ -19,7 +19,7 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.decision.same_trakor_organization import CanaryAnswer, may_have_been_created
+from bridge.decision.canary_verdict import CanaryAnswer, may_have_been_created
 from bridge.errors import LedgerError
 from bridge.ledger.schema import feeds, organizations, records
 from bridge.ledger.stored_pauses import Direction, clear_pause, set_pause

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
-from bridge.decision.same_trakor_organization import MAX_CANARIES, CanaryAnswer, CanaryVerdict, judge_canaries
+from bridge.decision.canary_verdict import MAX_CANARIES, CanaryAnswer, CanaryVerdict, judge_canaries
 from bridge.ledger.connection_organizations import (
     AskedCanary,
     KnownOrganizations,

@@ -23,10 +23,10 @@ from sqlalchemy import bindparam, case, delete, func, insert, literal_column, or
 
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.bulk_sql import execute_many, insert_each
-from bridge.ledger.daemon_timestamps import TimestampName, set_timestamp
 from bridge.ledger.row_mapping import is_in, sealer_of
 from bridge.ledger.schema import events
 from bridge.ledger.statistics import count_webhooks
+from bridge.ledger.token_and_alive_times import TimestampName, set_timestamp
 from bridge.records import WebhookAction
 from bridge.records.webhooks import UNREADABLE, ReceivedWebhook
 

@@ -34,9 +34,9 @@ from bridge.salestrekker.by_id_query import (
     read_batch_response,
 )
 from bridge.salestrekker.graphql_errors import ErrorKind
-from bridge.salestrekker.lazy_lists import LargeListRoom, RoomReservation
+from bridge.salestrekker.large_lists import LargeListRoom, RoomReservation
 from bridge.salestrekker.login import LoginCredentials, OrganizationLogin
-from bridge.salestrekker.page_values import (
+from bridge.salestrekker.pages import (
     Page,
     RecordsById,
     prefetch_pages,
@@ -56,7 +56,7 @@ from bridge.salestrekker.responses import (
 )
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import Request, ResponseTooLarge, Transport
-from bridge.salestrekker.whole_list import WholeListProof
+from bridge.salestrekker.whole_list_proof import WholeListProof
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.graphql_errors import GraphqlResult
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.login import CheckOrganization, SalestrekkerOrganization
-    from bridge.salestrekker.page_values import Identify, Page, PageRequest
+    from bridge.salestrekker.pages import Identify, Page, PageRequest
     from bridge.salestrekker.tokens import RenewalPolicy, Token, TokenStatus
 
     T = TypeVar("T")

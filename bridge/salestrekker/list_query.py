@@ -30,7 +30,7 @@ from graphql import (
     print_ast,
 )
 
-from bridge.salestrekker.list_info import InfoField, ListInfo, find_list_info
+from bridge.salestrekker.list_facts import InfoField, ListInfo, find_list_info
 from bridge.salestrekker.paging_variables import (
     NUMBER_NAMES,
     PAGING_ROLES,

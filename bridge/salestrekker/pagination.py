@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.errors import QueryFileError, Transient
 from bridge.salestrekker.list_query import Paging, Position
-from bridge.salestrekker.page_numbers import PageNumberPaginator
-from bridge.salestrekker.page_values import Doubt, Page
+from bridge.salestrekker.page_number_paginator import PageNumberPaginator
+from bridge.salestrekker.pages import Doubt, Page
 from bridge.salestrekker.paginators import (
     MAX_FAILED_IN_A_ROW,
     CursorPaginator,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.page_values import FetchPage
+    from bridge.salestrekker.pages import FetchPage
     from bridge.salestrekker.paginators import Paginator
     from bridge.salestrekker.responses import ListSigns
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError
 from bridge.salestrekker.list_query import Position
-from bridge.salestrekker.page_values import BrokenRecord, Page, PageRequest
+from bridge.salestrekker.pages import BrokenRecord, Page, PageRequest
 from bridge.salestrekker.responses import PoisonItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.page_values import FetchPage
+    from bridge.salestrekker.pages import FetchPage
     from bridge.salestrekker.responses import NextPage
 
 __all__ = [

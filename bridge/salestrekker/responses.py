@@ -33,15 +33,15 @@ from bridge.salestrekker.graphql_errors import (
     longest_retry_after,
     parse_result,
 )
-from bridge.salestrekker.lazy_lists import LongList
-from bridge.salestrekker.list_info import Fact
+from bridge.salestrekker.large_lists import LongList
+from bridge.salestrekker.list_facts import Fact
 from bridge.salestrekker.response_limits import ERRORS_READ, INCOMPLETE_JSON, decode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bridge.salestrekker.graphql_errors import GraphqlResult, ServerError
-    from bridge.salestrekker.list_info import InfoField, ListInfo
+    from bridge.salestrekker.list_facts import InfoField, ListInfo
     from bridge.salestrekker.list_query import ListQuery
 
 __all__ = [

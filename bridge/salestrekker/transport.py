@@ -29,7 +29,7 @@ from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.event_loop_turns import SLICE_SECONDS, TimeSlice, run_in_slices
 from bridge.salestrekker.graphql_errors import parse_result_in_steps
-from bridge.salestrekker.lazy_lists import (
+from bridge.salestrekker.large_lists import (
     SMALLER_PAGES_ADVICE,
     LongList,
     TooManyItemsError,

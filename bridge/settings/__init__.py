@@ -7,6 +7,7 @@ the settings. Everything below them gets plain values.
 
 from __future__ import annotations
 
+from bridge.settings.interval_or_crontab import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.load import connection_file, load
 from bridge.settings.model import (
     AdminSettings,
@@ -21,7 +22,6 @@ from bridge.settings.model import (
     TrakorSettings,
     WebhooksSettings,
 )
-from bridge.settings.timing import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.values import Network, checked_url, is_loopback, is_plain_and_remote, parse_duration
 
 __all__ = [

@@ -24,7 +24,7 @@ from pydantic import (
 from bridge.records import Job, Policy, Stream
 from bridge.retry import RetryPolicy
 from bridge.settings import values
-from bridge.settings.timing import Timing, parse_timing
+from bridge.settings.interval_or_crontab import Timing, parse_timing
 from bridge.settings.values import (
     Duration,
     Expressions,

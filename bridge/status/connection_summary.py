@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-    from bridge.ledger.mass_changes import MassChange
+    from bridge.ledger.mass_change_detection import MassChange
     from bridge.ledger.read_model import Reader
     from bridge.ledger.runs_and_sweeps import LastSweep
     from bridge.ledger.stored_pauses import Pause

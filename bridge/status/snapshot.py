@@ -13,9 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
-from bridge.ledger.daemon_timestamps import TimestampName, load_timestamps
 from bridge.ledger.database import reading
-from bridge.ledger.mass_changes import find_mass_change
+from bridge.ledger.mass_change_detection import find_mass_change
 from bridge.ledger.open import is_daemon_running, read_revision, require_current
 from bridge.ledger.read_model import MARKS, list_feeds
 from bridge.ledger.runs_and_sweeps import (
@@ -36,6 +35,7 @@ from bridge.ledger.statistics import (
     load_webhook_counts,
 )
 from bridge.ledger.stored_pauses import Direction, list_pauses
+from bridge.ledger.token_and_alive_times import TimestampName, load_timestamps
 from bridge.records import Reason, State
 from bridge.status.timestamps import iso
 from bridge.status.vocabulary import DECISIONS
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bridge.ledger.mass_changes import MassChange
+    from bridge.ledger.mass_change_detection import MassChange
     from bridge.ledger.read_model import Reader
     from bridge.ledger.runs_and_sweeps import LastSweep, SweepProgress
     from bridge.ledger.scheduled_jobs import ScheduledJob

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.ledger.feeds import Feed
     from bridge.mapping import Mapper
     from bridge.records import Policy, Record
-    from bridge.salestrekker.page_values import RecordsById
+    from bridge.salestrekker.pages import RecordsById
 
 __all__ = ["ByIdSource", "RefreshResult", "refresh"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.event_loop_turns import run_in_slices
 from bridge.ledger.observe import Observation, ObserveResult, observe, survey
-from bridge.salestrekker.lazy_lists import LongRecords
+from bridge.salestrekker.large_lists import LongRecords
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, UserError
-from bridge.ledger.mass_changes import detect_mass_change
+from bridge.ledger.mass_change_detection import detect_mass_change
 from bridge.ledger.observe import Observation, ObserveResult
 from bridge.ledger.runs_and_sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_problem
 from bridge.sync.missing_records import MissingRecordSearch
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from bridge.ledger.database import Ledger
     from bridge.ledger.feeds import Feed
-    from bridge.ledger.mass_changes import MassChange
+    from bridge.ledger.mass_change_detection import MassChange
     from bridge.ledger.runs_and_sweeps import Sweep
     from bridge.mapping import Mapper
     from bridge.records import Policy
-    from bridge.salestrekker.page_values import Doubt, Page
+    from bridge.salestrekker.pages import Doubt, Page
     from bridge.sync.by_id import ByIdSource
 
 __all__ = ["SweepResult", "SweepSource", "sweep"]

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from bridge.names import Hasher
     from bridge.retry import RetryPolicy
     from bridge.salestrekker.by_id_query import ByIdQuery
-    from bridge.salestrekker.lazy_lists import LargeListRoom
+    from bridge.salestrekker.large_lists import LargeListRoom
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.login import CheckOrganization
-    from bridge.salestrekker.page_values import RecordsById
+    from bridge.salestrekker.pages import RecordsById
     from bridge.settings import ConnectionSettings, Settings
 
 __all__ = [

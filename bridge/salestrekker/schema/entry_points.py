@@ -26,8 +26,8 @@ from graphql import (
     is_required_argument,
 )
 
-from bridge.salestrekker.list_info import DEEPEST as INFO_DEEPEST
-from bridge.salestrekker.list_info import Fact, fact_of
+from bridge.salestrekker.list_facts import DEEPEST as INFO_DEEPEST
+from bridge.salestrekker.list_facts import Fact, fact_of
 from bridge.salestrekker.paging_variables import Role, argument_role, may_hold_paging
 from bridge.salestrekker.record_path import WRAPPERS
 from bridge.salestrekker.schema.similar_fields import is_list, object_type

@@ -35,7 +35,7 @@ from graphql import (
 from bridge.errors import QueryFileError
 from bridge.salestrekker.by_id_query import parse_by_id_query
 from bridge.salestrekker.record_path import find_record_path, response_key
-from bridge.salestrekker.schema.by_id_validation import build_by_id_query, find_record, is_given_elsewhere
+from bridge.salestrekker.schema.by_id_rewrite import build_by_id_query, find_record, is_given_elsewhere
 from bridge.salestrekker.schema.corrections import (
     QueryMismatch,
     SourceLocation,
@@ -48,7 +48,7 @@ from bridge.salestrekker.schema.corrections import (
     rename_edit,
     replace_edit,
 )
-from bridge.salestrekker.schema.list_validation import build_list_query, find_list, find_list_problem
+from bridge.salestrekker.schema.list_rewrite import build_list_query, find_list, find_list_problem
 from bridge.salestrekker.schema.similar_fields import (
     LIKELY,
     ROOT_LIKELY,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.salestrekker.whole_list import is_unknown_name
+from bridge.salestrekker.whole_list_proof import is_unknown_name
 from bridge.sandbox import Fault
 from foreign_lists import ROWS, client_of, doubt_of, ids, page_by_cursor, query_of, read, read_with, serve
 

@@ -19,7 +19,7 @@ from bridge.records import Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.by_id_query import parse_by_id_query
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.lazy_lists import LargeListRoom, LongRecords
+from bridge.salestrekker.large_lists import LargeListRoom, LongRecords
 from bridge.salestrekker.list_query import parse_list_query
 from bridge.salestrekker.query_files import load_document
 from bridge.salestrekker.response_limits import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.by_id_query import ByIdQuery
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.page_values import Page
+    from bridge.salestrekker.pages import Page
 
 TOKEN = {"data": {"authenticate": {"token": "a.b.c"}}}
 QUICK = RetryPolicy(attempts=2, total=5.0, first=0.01, longest=0.01)

@@ -10,7 +10,13 @@ import pytest
 
 from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
-from bridge.backfill.problems import Problem, find_suspicions, reading_problems, stop_problem, sweep_warnings
+from bridge.backfill.problem_wording import (
+    Problem,
+    find_suspicions,
+    reading_problems,
+    stop_problem,
+    sweep_warnings,
+)
 from bridge.cli.backfill_report import show_report
 from bridge.cli.progress import progress
 from bridge.delivery.batch_result import BatchResult
@@ -20,7 +26,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.runs_and_sweeps import COUNTS
 from bridge.ledger.stored_pauses import Direction, list_pauses, set_pause
 from bridge.records import Stream
-from bridge.salestrekker.page_values import Doubt
+from bridge.salestrekker.pages import Doubt
 from bridge.sandbox import Fault, Options
 from bridge.status import headline, take
 from bridge.sync import SweepResult

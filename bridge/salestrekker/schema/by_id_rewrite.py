@@ -18,7 +18,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 
 from bridge.salestrekker.paging_variables import leaf_arguments, variables_used_in
 from bridge.salestrekker.schema.entry_points import find_schema_records, is_mandatory, placeholder
-from bridge.salestrekker.schema.list_validation import indented
+from bridge.salestrekker.schema.list_rewrite import indented
 from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, rate_object_field
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bridge.salestrekker.list_info import FACT_NAMES, OF_ONE_ITEM, Fact, fact_of
-from bridge.salestrekker.page_values import Doubt
+from bridge.salestrekker.list_facts import FACT_NAMES, OF_ONE_ITEM, Fact, fact_of
+from bridge.salestrekker.name_probes import ProbeGroup, probe_text
+from bridge.salestrekker.pages import Doubt
 from bridge.salestrekker.paging_variables import (
     NUMBER_NAMES,
     NUMBER_TYPES,
@@ -30,7 +31,6 @@ from bridge.salestrekker.paging_variables import (
     leaf_arguments,
     may_hold_paging,
 )
-from bridge.salestrekker.probes import ProbeGroup, probe_text
 from bridge.salestrekker.record_path import WRAPPERS
 
 if TYPE_CHECKING:

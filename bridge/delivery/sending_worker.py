@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bridge.ledger.stored_pauses import Pause
     from bridge.records import Stream
 
-__all__ = ["DeliverySupervisor"]
+__all__ = ["SendingWorker"]
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which the pauses are checked in any case: the wall clock may have been set."""
@@ -49,7 +49,7 @@ LONGEST_WAIT: Final = 60.0
 log = structlog.get_logger()
 
 
-class DeliverySupervisor:
+class SendingWorker:
     """Sends what is pending of one connection until it is cancelled.
 
     The caller must be the one owner of the feeds' claims, and must have ended those of a dead process

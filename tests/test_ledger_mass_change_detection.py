@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.ledger.mass_changes import FEW, MassChange, detect_mass_change, find_mass_change
+from bridge.ledger.mass_change_detection import FEW, MassChange, detect_mass_change, find_mass_change
 from bridge.ledger.observe import Observation
 from bridge.ledger.runs_and_sweeps import begin_sweep, end_sweep
 from builders import answered, draft

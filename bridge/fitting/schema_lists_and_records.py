@@ -31,7 +31,7 @@ from graphql import (
 )
 
 from bridge.fitting.record_fields import words_of
-from bridge.salestrekker.list_info import Fact, fact_of
+from bridge.salestrekker.list_facts import Fact, fact_of
 from bridge.salestrekker.paging_variables import NUMBER_NAMES, NUMBER_TYPES, Role, role_of
 from bridge.salestrekker.record_path import LIST_INFO_FIELDS, WRAPPERS
 from bridge.salestrekker.schema.similar_fields import is_list

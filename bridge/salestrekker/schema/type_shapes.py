@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graphql import GraphQLInputObjectType, get_named_type
 
 from bridge.salestrekker.schema.similar_fields import is_list, object_type
-from bridge.salestrekker.whole_list import FieldShape, TypeShape
+from bridge.salestrekker.whole_list_proof import FieldShape, TypeShape
 
 if TYPE_CHECKING:
     from graphql import GraphQLNamedType, GraphQLSchema

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.records import Record
-from bridge.salestrekker.lazy_lists import LongList, LongRecords
+from bridge.salestrekker.large_lists import LongList, LongRecords
 from bridge.salestrekker.response_limits import find_excess
 from bridge.salestrekker.responses import NO_SIGNS
 

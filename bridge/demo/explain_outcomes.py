@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import names
-from bridge.demo import record_fields
+from bridge.demo import simulated_record_fields
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.record_relations_and_history import load_history, load_relations
@@ -60,7 +60,7 @@ class _ExplainedRecord:
     @property
     def name(self) -> str:
         """The name in Salestrekker."""
-        return names.tidy(record_fields.name_of(self.row))
+        return names.tidy(simulated_record_fields.name_of(self.row))
 
     @property
     def qualified(self) -> bool:
@@ -180,7 +180,9 @@ def _why_merged(_: Sequence[_ExplainedRecord]) -> str:
 
 
 def _describe_merged(record: _ExplainedRecord) -> str:
-    contact_info = record_fields.email_of(record.row) or record_fields.phone_of(record.row)
+    contact_info = simulated_record_fields.email_of(record.row) or simulated_record_fields.phone_of(
+        record.row
+    )
     return f"{record.name}, twice with {contact_info}."
 
 
@@ -203,8 +205,8 @@ def _why_drifted(records: Sequence[_ExplainedRecord]) -> str:
 
 def _describe_drifted(record: _ExplainedRecord) -> str:
     if record.found.feed.stream is Stream.CONTACTS:
-        return f"{record.name} now has {record_fields.email_of(record.row)}."
-    return f"{record.name} now costs {record_fields.application_fee(record.row):,.2f}."
+        return f"{record.name} now has {simulated_record_fields.email_of(record.row)}."
+    return f"{record.name} now costs {simulated_record_fields.application_fee(record.row):,.2f}."
 
 
 def _why_rejected(records: Sequence[_ExplainedRecord]) -> str:
@@ -213,7 +215,7 @@ def _why_rejected(records: Sequence[_ExplainedRecord]) -> str:
 
 
 def _describe_rejected(record: _ExplainedRecord) -> str:
-    return f"{record.name}, at {record_fields.application_fee(record.row):,.2f}."
+    return f"{record.name}, at {simulated_record_fields.application_fee(record.row):,.2f}."
 
 
 def _why_skipped(records: Sequence[_ExplainedRecord]) -> str:

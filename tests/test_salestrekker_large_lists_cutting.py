@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.event_loop_turns import run_to_end
-from bridge.salestrekker.lazy_lists import WINDOW, ListCut, TooManyItemsError, cut_list
+from bridge.salestrekker.large_lists import WINDOW, ListCut, TooManyItemsError, cut_list
 
 PATH = ("data", "contacts", "edges")
 LONG = "x" * (WINDOW + 1)

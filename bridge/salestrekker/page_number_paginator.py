@@ -22,9 +22,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.lazy_lists import too_long_error
+from bridge.salestrekker.large_lists import too_long_error
 from bridge.salestrekker.list_query import Position
-from bridge.salestrekker.page_values import Page, PageRequest
+from bridge.salestrekker.pages import Page, PageRequest
 from bridge.salestrekker.paginators import MAX_FAILED_IN_A_ROW, Paginator
 from bridge.salestrekker.paging_variables import Role
 from bridge.salestrekker.responses import PoisonItem
@@ -32,7 +32,7 @@ from bridge.salestrekker.responses import PoisonItem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bridge.salestrekker.page_values import BrokenRecord
+    from bridge.salestrekker.pages import BrokenRecord
 
 __all__ = ["PageNumberPaginator"]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphql import get_nullable_type, print_ast
 
-from bridge.salestrekker.list_info import Fact
+from bridge.salestrekker.list_facts import Fact
 from bridge.salestrekker.list_query import Paging, parse_list_query
 from bridge.salestrekker.paging_variables import (
     PAGING_ROLES,
@@ -27,9 +27,9 @@ from bridge.salestrekker.paging_variables import (
     role_of,
 )
 from bridge.salestrekker.schema.entry_points import find_schema_lists, is_mandatory, placeholder
-from bridge.salestrekker.schema.schema_shapes import SchemaShapes
 from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, is_list, object_type, rate_object_field
-from bridge.salestrekker.whole_list import find_offers
+from bridge.salestrekker.schema.type_shapes import SchemaShapes
+from bridge.salestrekker.whole_list_proof import find_offers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
