@@ -8,8 +8,10 @@ import jmespath
 import pytest
 from graphql import GraphQLSchema, build_schema, parse, validate
 
+from bridge.fitting.fit import doubt_names
 from bridge.fitting.proposal import Proposal, propose, propose_deal_query, rank_lists
 from bridge.fitting.record_fields import words_of
+from bridge.fitting.record_map import where_not_in_use
 from bridge.fitting.schema_lists_and_records import find_lists
 from bridge.mapping.expressions import Expressions
 from bridge.records import Stream
@@ -212,6 +214,49 @@ def test_a_schema_that_refers_to_itself_without_end_is_searched_in_good_time() -
     schema = build_schema(f"type Query {{ t0: T0! }}\n{types}")
     assert isinstance(schema, GraphQLSchema)
     assert rank_lists(schema, Stream.CONTACTS) == []
+
+
+HELD = """
+type Query { Contacts(first: Int, after: String): Page! }
+type Page { pageInfo: Info! edges: [Edge!]! }
+type Info { hasNextPage: Boolean! endCursor: String }
+type Edge { cursor: String! node: Contact! }
+type Contact { Id: ID! ApiName: String!
+  FirstName: Text LastName: Text Email: Text MobilePhone: Text Status: Text }
+type Text { value: String displayValue: String }
+"""
+
+
+def test_values_that_stand_in_objects_are_found() -> None:
+    schema = build_schema(HELD)
+    proposal = propose(schema, Stream.CONTACTS, rank_lists(schema, Stream.CONTACTS))
+    assert (
+        proposal.proposed.texts["name"]
+        == "first_present([join_present(' ', [FirstName.value, LastName.value])])"
+    )
+    assert proposal.proposed.texts["same_as.email"] == "clean(Email.value)"
+    assert proposal.proposed.status == "Status.value"
+    assert "id: Id" in proposal.files["contact.fragment.graphql"]
+
+
+def test_the_words_of_a_status_show_what_is_out_of_use() -> None:
+    found = where_not_in_use("Status", ["Active", "Archived", None, "In use", "Closed"])
+    assert found == "Status != 'Archived' && Status != 'Closed'"
+    assert where_not_in_use("Status", ["Active", "New"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "doubt"),
+    [
+        (["Contact"] * 20, "20 of 20 contacts have the same name"),
+        (["Ann"] * 3 + [""] * 17, "only 3 of 20 contacts have a name"),
+        ([f"Name {n}" for n in range(20)], ""),
+        (["Ann"] * 3, ""),
+    ],
+)
+def test_a_field_that_cannot_be_the_name_is_doubted(names: list[str], doubt: str) -> None:
+    found = doubt_names(Stream.CONTACTS, names)
+    assert found.startswith(doubt) if doubt else found == ""
 
 
 @pytest.mark.parametrize(

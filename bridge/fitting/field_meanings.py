@@ -54,6 +54,7 @@ COMPANY_WORDS: Final = frozenset(
 )
 
 NEVER_TEXT: Final = frozenset({"Boolean", "Int", "Float"})
+CONTAINERS: Final = frozenset({"value", "display", "text", "content", "raw"})
 VALUE_WORDS: Final = frozenset(
     {"value", "number", "address", "text", "international", "formatted", "full", "raw"}
 )
@@ -162,7 +163,20 @@ FULL_NAME: Final = Meaning(
     ),
     _SELDOM
     | _NOT_A_PERSON
-    | {"first", "last", "given", "family", "trading", "trade", "short", "sort", "search", "index"},
+    | {
+        "first",
+        "last",
+        "given",
+        "family",
+        "trading",
+        "trade",
+        "short",
+        "sort",
+        "search",
+        "index",
+        "api",
+        "object",
+    },
 )
 COMPANY_NAME: Final = Meaning(
     "company name",
@@ -388,7 +402,7 @@ def _score(field: RecordField, meaning: Meaning) -> float:
     if meaning.needs and not meaning.needs & set(words):
         return 0.0
     words = _without_units(words) if meaning is PRICE else words
-    place = _spelling(words, meaning.spellings)
+    place = _spelling(_without_container(words), meaning.spellings)
     if place is None and (
         meaning.scalars & set(words_of(field.kind.name))
         or (meaning.inside & set(words) and words[-1] in VALUE_WORDS and len(field.steps) > 1)
@@ -408,6 +422,13 @@ def _spelling(words: Sequence[str], spellings: Sequence[str]) -> int | None:
         if tuple(words[-len(spelling.split()) :]) == tuple(spelling.split())
     ]
     return min(ends)[1] if ends else None
+
+
+def _without_container(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A path without what only holds a value: ``FirstName { value displayValue }``."""
+    while len(words) > 1 and words[-1] in CONTAINERS:
+        words = words[:-1]
+    return words
 
 
 def _without_units(words: tuple[str, ...]) -> tuple[str, ...]:

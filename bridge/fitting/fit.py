@@ -32,6 +32,7 @@ from bridge.checks.schema_pull import IMPATIENT, live_schema, saved_schema
 from bridge.errors import BridgeError, QueryFileError, UserError
 from bridge.fitting.files import FileChange, StreamEdit, edit_configuration
 from bridge.fitting.proposal import CLOSE, RankedList, propose, propose_deal_query, rank_lists
+from bridge.fitting.record_map import MapChoice, where_not_in_use
 from bridge.mapping import Mapper
 from bridge.mapping.expressions import Expressions
 from bridge.names import Hasher
@@ -44,16 +45,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.fitting.proposal import Proposal
+    from bridge.fitting.record_map import ProposedMap
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.schema.introspection import LiveSchema
     from bridge.settings import ConnectionSettings, Settings
 
-__all__ = ["Choose", "Fit", "StreamFit", "fit"]
+__all__ = ["Choose", "Fit", "StreamFit", "doubt_names", "fit"]
 
 Choose: TypeAlias = Callable[[Stream, Sequence[RankedList]], RankedList | None]
 """Asks which of several lists is meant; None: it is not known."""
 
 OF_A_STREAM: Final = ("list_query", "one_query", "read", "map", "record")
+FEW: Final = 8
+"""Fewer records prove nothing about names."""
+
+SAME: Final = 0.3
+"""The part of all records that can have one name. More mean that it is no name."""
+
 EVIDENCE: Final = ("name", "same_as.email", "same_as.phone", "price")
 """The keys of a map whose values are counted in real records."""
 
@@ -132,6 +140,7 @@ async def fit(
         with tempfile.TemporaryDirectory(prefix="trakor-bridge-") as folder:
             trial = _on_trial(found, live, alone, name, Path(folder), shares=shares)
             await _prove(found, trial, trial.connections[name], client)
+            trial = _on_trial(found, live, alone, name, Path(folder), shares=shares)
             found.checks = await _checked(trial, name, environ)
             failed = _failed(found.checks)
             for one in found.streams:
@@ -202,7 +211,7 @@ def _on_trial(
     """The configuration with all proposals, in a folder of its own."""
     queries = folder / "queries"
     if (settings.folder / "queries").is_dir():
-        shutil.copytree(settings.folder / "queries", queries)
+        shutil.copytree(settings.folder / "queries", queries, dirs_exist_ok=True)
     queries.mkdir(exist_ok=True)
     streams = dict(settings.connections[name].streams)
     for one in found.streams:
@@ -264,7 +273,8 @@ async def _prove(
         if isinstance(sample, str):
             one.problem = sample
             continue
-        one.evidence = _count(one.proposal.proposed.texts, sample)
+        one.evidence, one.problem = _count(one.stream, one.proposal.proposed.texts, sample)
+        _find_status(one.proposal.proposed, sample)
 
 
 async def _sample(
@@ -292,20 +302,55 @@ async def _sample(
     return sample if check.ok else f"{check.name}: {check.detail}"
 
 
-def _count(texts: Mapping[str, str], sample: Sample) -> dict[str, str]:
-    """In how many records each important key has a value."""
+def _count(stream: Stream, texts: Mapping[str, str], sample: Sample) -> tuple[dict[str, str], str]:
+    """In how many records each important key has a value, and why the map cannot be right."""
     chosen = {key: text for key, text in texts.items() if key in EVIDENCE and text}
-    if not sample.records or not chosen:
-        return {}
     expressions = Expressions(chosen, {key: key for key in chosen})
-    counts: Counter[str] = Counter()
-    for record in sample.records:
-        for key in chosen:
-            try:
-                counts[key] += expressions.value(key, record.data) not in (None, "", False)
-            except BridgeError:
-                continue
-    return {key: f"{counts[key]} of {len(sample.records)}" for key in chosen}
+    values = {key: [_value(expressions, key, record.data) for record in sample.records] for key in chosen}
+    number = len(sample.records)
+    evidence = {key: f"{number - found.count('')} of {number}" for key, found in values.items() if number}
+    return evidence, doubt_names(stream, values.get("name", []))
+
+
+def _value(expressions: Expressions, key: str, data: Mapping[str, object]) -> str:
+    try:
+        return str(expressions.value(key, data) or "")
+    except BridgeError:
+        return ""
+
+
+def doubt_names(stream: Stream, names: Sequence[str]) -> str:
+    """Why a field cannot be the name: most records have none, or many have the same one.
+
+    Args:
+        stream: The stream.
+        names: The name of each record that was read; empty if it has none.
+
+    Returns:
+        A sentence; empty if there is no doubt.
+    """
+    if len(names) < FEW:
+        return ""
+    present = [name for name in names if name]
+    if len(present) < len(names) / 2:
+        return f"only {len(present)} of {len(names)} {stream} have a name where it was looked for"
+    _, most = Counter(present).most_common(1)[0]
+    if most > len(present) * SAME:
+        return f"{most} of {len(names)} {stream} have the same name where it was looked for"
+    return ""
+
+
+def _find_status(proposed: ProposedMap, sample: Sample) -> None:
+    """Leave out what is out of use, if only the words of real records show that."""
+    if not proposed.status or proposed.where:
+        return
+    expressions = Expressions({"status": proposed.status}, {"status": "status"})
+    values = [_value(expressions, "status", record.data) for record in sample.records]
+    proposed.where = where_not_in_use(proposed.status, values)
+    if proposed.where:
+        proposed.reasons.append(
+            MapChoice("where", proposed.status, "its words mean that a record is out of use")
+        )
 
 
 def _changes(

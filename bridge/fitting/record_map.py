@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from bridge.records import Stream
 
-__all__ = ["MapChoice", "ProposedMap", "propose_map"]
+__all__ = ["MapChoice", "ProposedMap", "find_contact_point", "find_ids", "propose_map", "where_not_in_use"]
 
 DEEPEST_NAME: Final = 3
 """Steps down to a company's name: ``company.information.name``."""
@@ -120,6 +120,7 @@ class ProposedMap:
         selection: What the query must select of a record.
         texts: Key of the map -> expression.
         where: Which records are wanted.
+        status: Where the status is if it is text, whose words only real records show; empty if it is not.
         reasons: Why each expression reads what it reads.
         missing: What the schema does not seem to have.
     """
@@ -127,6 +128,7 @@ class ProposedMap:
     selection: ProposedSelection = field(default_factory=ProposedSelection)
     texts: dict[str, str] = field(default_factory=dict)
     where: str = ""
+    status: str = ""
     reasons: list[MapChoice] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -164,7 +166,7 @@ def find_ids(fields: Sequence[RecordField]) -> list[RecordField]:
 
 
 def _is_id(one: RecordField) -> bool:
-    return one.path[0] in ID_NAMES
+    return one.path[0].lower() in ID_NAMES
 
 
 def _is_named_id(one: RecordField) -> bool:
@@ -279,6 +281,9 @@ class _MapWriter:
         """Which records are wanted: those that are not archived, however the schema says so."""
         parts = [part for one in self._fields if (part := self._active(one))]
         self.proposed.where = " && ".join(dict.fromkeys(parts))
+        if not parts:
+            texts = [one for one in self._fields if _is_status_text(one)]
+            self.proposed.status = self._path(texts[0]) if texts else ""
 
     def _contact_name(self) -> str:
         parts = []
@@ -318,7 +323,7 @@ class _MapWriter:
         return [*proper[:2], *trading[:1]]
 
     def _phone(self) -> str:
-        fields = self._candidates(PHONE)
+        fields = [rated.field for rated in rate_fields(self._fields, PHONE)]
         texts = [self._phone_of(one) for one in fields[:MOST]]
         if point := self._contact_point(PHONE):
             texts.insert(0, f"phone('', {point})")
@@ -470,8 +475,8 @@ class _MapWriter:
 
     def _active(self, one: RecordField) -> str:
         """The condition that a value sets for a record to be wanted; empty if it says nothing of that."""
-        words = set(one.last_words)
-        if len(one.steps) > 1 or one.list_steps:
+        words = {*one.words} if one.last_words[-1:] == ("value",) else {*one.last_words}
+        if len(one.steps) > 1 + (one.last_words == ("value",)) or one.list_steps:
             return ""
         if one.kind.name == "Boolean" and words & ACTIVE:
             return self._condition(one, "{} != `false`", "false means that it is out of use")
@@ -493,6 +498,27 @@ class _MapWriter:
     def _because(self, key: str, fields: Iterable[RecordField], why: str) -> None:
         found = ", ".join(map(str, fields))
         self.proposed.reasons.append(MapChoice(key, found, why))
+
+
+def where_not_in_use(status: str, values: Iterable[object]) -> str:
+    """The condition for records to be wanted, by the words of their status; empty if they don't show it.
+
+    Args:
+        status: The expression for the status.
+        values: The status of real records.
+    """
+    words = sorted({value for value in values if isinstance(value, str)})
+    gone = [word for word in words if set(words_of(word)) & INACTIVE]
+    return " && ".join(f"{status} != '{word}'" for word in gone if "'" not in word)
+
+
+def _is_status_text(one: RecordField) -> bool:
+    words = {*one.words} if one.last_words == ("value",) else {*one.last_words}
+    return (
+        len(one.steps) <= 1 + (one.last_words == ("value",))
+        and one.kind.name == "String"
+        and bool(words & STATUS)
+    )
 
 
 def _is_inside(other: RecordField, one: RecordField, depth: int) -> bool:
