@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.sandbox import Options, Sandbox
+from bridge.sandbox import Options, Sandbox, ShapeKind
 from bridges import Bridge
 from forking import at_a_terminal
 from processes import commands
@@ -144,3 +144,27 @@ async def test_it_fits_a_terminal_of_eighty_columns(tmp_path: Path) -> None:
         assert status == 0
         ours = [line for line in shown.splitlines() if not line.startswith(("+", "-", "@", " "))]
         assert max(map(len, ours)) <= 80
+
+
+@pytest.mark.parametrize("shape", [ShapeKind.PAGE, ShapeKind.RELAY, ShapeKind.RENAMED])
+async def test_another_shape_of_the_same_data_gives_the_same_parties(
+    shape: ShapeKind, tmp_path: Path
+) -> None:
+    """Where only the way to the records differs, the map stays, and with it every telephone number."""
+    arrived = {}
+    for kind in (ShapeKind.OFFSET, shape):
+        folder = tmp_path / kind
+        folder.mkdir()
+        options = Options(contacts=60, products=20, shape=kind)
+        async with Sandbox(options) as sandbox, commands(folder) as begin:
+            configured(folder, sandbox)
+            status, said = await run(begin, "queries", "fit", "--write")
+            assert status == 0, said
+            assert (await run(begin, "backfill"))[0] in {0, 3}
+            arrived[kind] = {
+                name: sandbox.trakor.parties[name].text for name in sandbox.trakor.parties.names()
+            }
+    expected, found = arrived[ShapeKind.OFFSET], arrived[shape]
+    assert found.keys() == expected.keys()
+    if shape is not ShapeKind.RENAMED:
+        assert found == expected

@@ -125,12 +125,14 @@ def _show_stream(one: StreamFit) -> None:
         ranked = one.proposal.ranked[0]
         typer.secho(f"{one.stream}", bold=True, nl=False)
         tell(f": from `{ranked.listing}`: {ranked.why}", after=len(one.stream))
-        for reason in one.proposal.proposed.reasons:
+        if one.proposal.keeps_map:
+            tell("  only the way to the records changes: its fields, its map and `where` fit", hanging=4)
+        for reason in one.proposal.proposed.reasons if not one.proposal.keeps_map else ():
             found = f"`{reason.found}`: " if reason.found else ""
             tell(f"  {reason.key}: {found}{reason.why}", hanging=4)
         for key, count in one.evidence.items():
             tell(f"  {key} has a value in {count} records that were read", hanging=4)
-        for missing in one.proposal.proposed.missing:
+        for missing in one.proposal.proposed.missing if not one.proposal.keeps_map else ():
             tell(f"  the schema seems to have nothing that is {missing}", hanging=4)
         if not one.proposal.by_id:
             tell("  one record cannot be read by its id: webhooks and deletions wait for the list", hanging=4)

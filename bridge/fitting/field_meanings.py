@@ -59,6 +59,10 @@ VALUE_WORDS: Final = frozenset(
     {"value", "number", "address", "text", "international", "formatted", "full", "raw"}
 )
 DEPTH_COSTS: Final = 0.01
+FOR_EYES: Final = (("display", "value"), ("formatted", "value"))
+FOR_EYES_COSTS: Final = 0.3
+"""What is shown to people is a second choice beside the value itself."""
+
 LIST_COSTS: Final = 0.02
 RANK_COSTS: Final = 0.02
 
@@ -411,6 +415,8 @@ def _score(field: RecordField, meaning: Meaning) -> float:
     if place is None or meaning.against & set(words):
         return 0.0
     costs = DEPTH_COSTS * len(field.steps) + LIST_COSTS * field.list_steps
+    if field.last_words in FOR_EYES:
+        costs += FOR_EYES_COSTS
     return max(0.01, 1.0 - RANK_COSTS * place - costs)
 
 

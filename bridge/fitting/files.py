@@ -59,7 +59,7 @@ class StreamEdit:
 
     Attributes:
         keys: Key -> value, of the stream's table.
-        texts: Key of its map -> expression.
+        texts: Key of its map -> expression; none: the map stays as it is.
     """
 
     keys: Mapping[str, str]
@@ -84,7 +84,8 @@ def edit_configuration(text: str, edits: Mapping[str, StreamEdit]) -> str:
         table: Any = document.setdefault(stream, tomlkit.table())
         for key, value in edit.keys.items():
             table[key] = value
-        table["map"] = _map(edit.texts)
+        if edit.texts:
+            table["map"] = _map(edit.texts)
     return tomlkit.dumps(document)
 
 

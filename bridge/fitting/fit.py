@@ -31,9 +31,10 @@ from bridge.checks.samples import Sample, read_sample
 from bridge.checks.schema_pull import IMPATIENT, live_schema, saved_schema
 from bridge.errors import BridgeError, QueryFileError, UserError
 from bridge.fitting.files import FileChange, StreamEdit, edit_configuration
-from bridge.fitting.proposal import CLOSE, RankedList, propose, propose_deal_query, rank_lists
+from bridge.fitting.proposal import CLOSE, FRAGMENT, RankedList, propose, propose_deal_query, rank_lists
 from bridge.fitting.record_map import MapChoice, where_not_in_use
 from bridge.mapping import Mapper
+from bridge.mapping.built_in_maps import complete_map
 from bridge.mapping.expressions import Expressions
 from bridge.names import Hasher
 from bridge.records import DEAL_CONTACTS, Stream
@@ -137,6 +138,7 @@ async def fit(
         for one in found.streams:
             if not one.fits:
                 _propose(one, live, choose)
+        await _keep_maps_that_fit(found, live, alone, name, environ, shares=shares)
         with tempfile.TemporaryDirectory(prefix="trakor-bridge-") as folder:
             trial = _on_trial(found, live, alone, name, Path(folder), shares=shares)
             await _prove(found, trial, trial.connections[name], client)
@@ -148,6 +150,21 @@ async def fit(
                     one.problem = failed[one.stream]
             found.changes = _changes(found, trial, settings, name, configuration)
     return found
+
+
+async def _keep_maps_that_fit(
+    found: Fit, live: LiveSchema, settings: Settings, name: str, environ: Mapping[str, str], *, shares: bool
+) -> None:
+    """Find out for which streams another way to the records is enough: a map that fits is the better one."""
+    for one in found.streams:
+        if one.proposal:
+            one.proposal.keeps_map = True
+    with tempfile.TemporaryDirectory(prefix="trakor-bridge-") as folder:
+        trial = _on_trial(found, live, settings, name, Path(folder), shares=shares)
+        failed = _failed(await _checked(trial, name, environ))
+    for one in found.streams:
+        if one.proposal:
+            one.proposal.keeps_map = one.stream not in failed
 
 
 async def _checked(settings: Settings, name: str, environ: Mapping[str, str]) -> list[Check]:
@@ -233,13 +250,11 @@ def _on_trial(
 
 def _files(proposal: Proposal, *, shares: bool) -> dict[str, str]:
     """The query files. If connections share the folder, each file has its fragment in itself."""
-    if not shares:
-        return proposal.files
-    (fragment,) = (text for file, text in proposal.files.items() if file.endswith(".fragment.graphql"))
+    if not shares or proposal.keeps_map:
+        return proposal.changed_files
+    (fragment,) = (text for file, text in proposal.files.items() if file.endswith(FRAGMENT))
     return {
-        file: f"{text}\n{fragment}"
-        for file, text in proposal.files.items()
-        if not file.endswith(".fragment.graphql")
+        file: f"{text}\n{fragment}" for file, text in proposal.files.items() if not file.endswith(FRAGMENT)
     }
 
 
@@ -254,9 +269,13 @@ def _keys(proposal: Proposal, prefix: str) -> dict[str, object]:
     texts: dict[str, object] = {
         key: text for key, text in proposal.proposed.texts.items() if not key.startswith("same_as.")
     }
-    return {
+    queries: dict[str, object] = {
         "list_query": f"{prefix}{spec.list_query}",
         "one_query": f"{prefix}{spec.query_by_id}" if proposal.by_id else "",
+    }
+    if proposal.keeps_map:
+        return queries
+    return queries | {
         "where": proposal.proposed.where,
         "map": {**texts, **({"same_as": same_as} if same_as else {})},
     }
@@ -273,8 +292,10 @@ async def _prove(
         if isinstance(sample, str):
             one.problem = sample
             continue
-        one.evidence, one.problem = _count(one.stream, one.proposal.proposed.texts, sample)
-        _find_status(one.proposal.proposed, sample)
+        texts = complete_map(one.stream, connection.stream(one.stream).map)
+        one.evidence, one.problem = _count(one.stream, texts, sample)
+        if not one.proposal.keeps_map:
+            _find_status(one.proposal.proposed, sample)
 
 
 async def _sample(
@@ -369,12 +390,14 @@ def _changes(
         if one.proposal:
             stream = trial.connections[name].stream(one.stream)
             given = settings.connections[name].stream(one.stream)
-            keys = {"where": stream.where}
+            keys = {} if one.proposal.keeps_map else {"where": stream.where}
             if stream.list_query != given.list_query:
                 keys["list_query"] = stream.list_query
             if stream.one_query != given.one_query:
                 keys["one_query"] = stream.one_query
-            edits[str(one.stream)] = StreamEdit(keys, one.proposal.proposed.texts)
+            texts = {} if one.proposal.keeps_map else one.proposal.proposed.texts
+            if keys or texts:
+                edits[str(one.stream)] = StreamEdit(keys, texts)
     if configuration and edits:
         before = configuration.read_text(encoding="utf-8")
         after = edit_configuration(before, edits)

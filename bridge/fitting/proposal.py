@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, get_named_type, is_leaf_type
@@ -38,6 +38,8 @@ DEALS: Final = frozenset(
     ["ticket", "deal", "opportunity", "lead", "file", "case", "matter", "application", "loan"]
 )
 """Words of a deal's name, the surest first in a schema that has several."""
+
+FRAGMENT: Final = ".fragment.graphql"
 
 PARTS: Final = frozenset(
     [
@@ -81,6 +83,7 @@ class Proposal:
         files: File name -> text.
         proposed: Its map.
         by_id: How one record is read; None if the schema has no way.
+        keeps_map: Only the way to the records changes; fields, map and `where` stay as they are.
     """
 
     stream: Stream
@@ -89,7 +92,14 @@ class Proposal:
     files: dict[str, str]
     proposed: ProposedMap
     by_id: RecordById | None
-    doubts: list[str] = field(default_factory=list)
+    keeps_map: bool = False
+
+    @property
+    def changed_files(self) -> dict[str, str]:
+        """The files that it needs."""
+        if not self.keeps_map:
+            return self.files
+        return {file: text for file, text in self.files.items() if not file.endswith(FRAGMENT)}
 
 
 def rank_lists(schema: GraphQLSchema, stream: Stream) -> list[RankedList]:
@@ -114,7 +124,7 @@ def propose(schema: GraphQLSchema, stream: Stream, ranked: Sequence[RankedList])
     spec = stream.spec
     files = {
         spec.list_query: list_query_text(listing, many, fragment),
-        f"{one.lower()}.fragment.graphql": fragment_text(
+        f"{one.lower()}{FRAGMENT}": fragment_text(
             fragment,
             listing.record.name,
             proposed.selection.text(),

@@ -323,7 +323,9 @@ class _MapWriter:
         return [*proper[:2], *trading[:1]]
 
     def _phone(self) -> str:
-        fields = [rated.field for rated in rate_fields(self._fields, PHONE)]
+        rated = [rated.field for rated in rate_fields(self._fields, PHONE)]
+        coded = [one for one in self._fields if any(_is_own_code(code, one) for code in self._fields)]
+        fields = list(dict.fromkeys([*(one for one in coded if FLAGS & set(one.last_words)), *rated, *coded]))
         texts = [self._phone_of(one) for one in fields[:MOST]]
         if point := self._contact_point(PHONE):
             texts.insert(0, f"phone('', {point})")
@@ -498,6 +500,12 @@ class _MapWriter:
     def _because(self, key: str, fields: Iterable[RecordField], why: str) -> None:
         found = ", ".join(map(str, fields))
         self.proposed.reasons.append(MapChoice(key, found, why))
+
+
+def _is_own_code(code: RecordField, one: RecordField) -> bool:
+    """Whether a value is named like another with ``Code`` behind it: ``primaryCode`` beside ``primary``."""
+    beside = code.on == one.on and code.path[:-1] == one.path[:-1]
+    return beside and code.last_words == (*one.last_words, "code") and one.list_steps <= 1
 
 
 def where_not_in_use(status: str, values: Iterable[object]) -> str:
