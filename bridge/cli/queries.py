@@ -152,7 +152,7 @@ def _show_changes(found: Fit, settings: Settings) -> None:
 
 
 def _write(found: Fit, config: Path | None, name: str) -> int:
-    """Write the files of the streams that work, and check again."""
+    """Write the files if every part is sure, and check again."""
     from datetime import UTC, datetime  # noqa: PLC0415 - see the package
 
     from bridge.cli.check import check_again  # noqa: PLC0415 - see the package

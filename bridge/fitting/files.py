@@ -5,8 +5,7 @@
     contacts.graphql ──copy──> contacts.graphql.before-20261201T041500Z      (what is replaced)
     new text ──> contacts.graphql.3f2a.new ──replace──> contacts.graphql     (atomic)
 
-Query files come first, the configuration last: a process that dies in between leaves a configuration that
-`trakor-bridge check` refuses with the reason, and the same command mends it.
+Everything is on disk before the first file is replaced; the configuration is the last one.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable
 
 from bridge.errors import UserError
 
@@ -50,7 +50,8 @@ class FileChange:
         """The difference, as ``diff -u`` shows it; empty if there is none."""
         old, new = (self.before or "").splitlines(), self.after.splitlines()
         label = name if self.before is not None else "/dev/null"
-        return "\n".join(difflib.unified_diff(old, new, label, name, lineterm=""))
+        around = 0 if self.path.suffix == ".toml" else 3  # a line beside a change can be a secret
+        return "\n".join(difflib.unified_diff(old, new, label, name, lineterm="", n=around))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,24 @@ def edit_configuration(text: str, edits: Mapping[str, StreamEdit]) -> str:
     except TOMLKitError as error:
         raise UserError(f"the configuration cannot be read: {error}") from error
     for stream, edit in edits.items():
+        if isinstance(document.get(stream), InlineTable):
+            raise UserError(
+                f"the configuration has {stream} on one line, which this command cannot change",
+                advice=f"write it as a section: [{stream}], with a key on each line",
+            )
         table: Any = document.setdefault(stream, tomlkit.table())
         for key, value in edit.keys.items():
             table[key] = value
         if edit.texts:
-            table["map"] = _map(edit.texts)
+            _set_map(table, _map(edit.texts))
     return tomlkit.dumps(document)
 
 
 def write_changes(changes: Sequence[FileChange], at: str) -> list[Path]:
-    """Write files, in order, each atomically; keep a copy of each one that is replaced.
+    """Write files, in order; keep a copy of each one that is replaced.
+
+    All new texts are on disk before the first file is replaced. If one cannot be replaced, those before it
+    are put back.
 
     Args:
         changes: The files.
@@ -100,16 +109,64 @@ def write_changes(changes: Sequence[FileChange], at: str) -> list[Path]:
         The copies.
 
     Raises:
-        UserError: A file cannot be written. Those before it are.
+        UserError: A file cannot be written. None is changed then.
     """
-    copies = []
-    for change in changes:
-        if change.before is not None:
-            copy = change.path.with_name(f"{change.path.name}.before-{at}")
-            _write(copy, change.before, change.path)
-            copies.append(copy)
-        _write(change.path, change.after, change.path)
+    targets = [change.path.resolve() for change in changes]  # a symbolic link stays one
+    drafts = [target.with_name(f"{target.name}.{secrets.token_hex(4)}.new") for target in targets]
+    copies = [_copy_of(change, at) for change in changes if change.before is not None]
+    done: list[int] = []
+    try:
+        for change, target, draft in zip(changes, targets, drafts, strict=True):
+            _require_replaceable(target)
+            _store(draft, change.after, target)
+            if change.before is not None:
+                _store(_copy_of(change, at), change.before, target)
+        for index, (target, draft) in enumerate(zip(targets, drafts, strict=True)):
+            os.replace(draft, target)  # noqa: PTH105 - says what it does better than Path.replace
+            done.append(index)
+    except OSError as error:
+        for index in reversed(done):
+            _put_back(changes[index], targets[index])
+        for left in (*drafts, *copies):
+            with suppress(OSError):
+                left.unlink()
+        raise UserError(
+            f"{error.filename or 'a file'} cannot be written: {error.strerror}. Nothing was changed"
+        ) from error
     return copies
+
+
+def _copy_of(change: FileChange, at: str) -> Path:
+    return change.path.with_name(f"{change.path.name}.before-{at}")
+
+
+def _require_replaceable(target: Path) -> None:
+    """Refuse a file that a container mounts by itself: it can be written to, but not replaced."""
+    if os.path.ismount(target):
+        raise UserError(
+            f"{target} is mounted by itself, so it cannot be replaced. Nothing was changed",
+            advice="mount its folder, or run this command outside of the container",
+        )
+
+
+def _put_back(change: FileChange, target: Path) -> None:
+    with suppress(OSError):
+        if change.before is None:
+            target.unlink()
+        else:
+            target.write_text(change.before, encoding="utf-8")
+
+
+def _set_map(table: Any, made: Any) -> None:  # noqa: ANN401 - tomlkit's own types
+    """Set the keys of a map. Its comments stay, unless the map is on one line."""
+    given = table.get("map")
+    if given is None or isinstance(given, InlineTable):
+        table["map"] = made
+        return
+    for key in [key for key in given if key not in made]:
+        del given[key]
+    for key, value in made.items():
+        given[key] = value
 
 
 def _map(texts: Mapping[str, str]) -> Any:  # noqa: ANN401 - tomlkit's own type
@@ -125,19 +182,11 @@ def _map(texts: Mapping[str, str]) -> Any:  # noqa: ANN401 - tomlkit's own type
     return table
 
 
-def _write(path: Path, text: str, like: Path) -> None:
-    """Write a file atomically, readable for the same users as another one."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = like.stat().st_mode & 0o777 if like.exists() else 0o644
-        draft.touch(mode=mode, exist_ok=False)
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)  # noqa: PTH105 - says what it does better than Path.replace
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+def _store(path: Path, text: str, like: Path) -> None:
+    """Write a new file to disk, readable for the same users as another one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=like.stat().st_mode & 0o777 if like.exists() else 0o644, exist_ok=False)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

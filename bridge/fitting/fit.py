@@ -34,7 +34,7 @@ from bridge.fitting.files import FileChange, StreamEdit, edit_configuration
 from bridge.fitting.proposal import CLOSE, FRAGMENT, RankedList, propose, propose_deal_query, rank_lists
 from bridge.fitting.record_map import MapChoice, where_not_in_use
 from bridge.mapping import Mapper
-from bridge.mapping.built_in_maps import complete_map
+from bridge.mapping.built_in_maps import DEFAULT_WHERE, complete_map
 from bridge.mapping.expressions import Expressions
 from bridge.names import Hasher
 from bridge.records import DEAL_CONTACTS, Stream
@@ -59,6 +59,12 @@ Choose: TypeAlias = Callable[[Stream, Sequence[RankedList]], RankedList | None]
 OF_A_STREAM: Final = ("list_query", "one_query", "read", "map", "record")
 FEW: Final = 8
 """Fewer records prove nothing about names."""
+
+MOST_HAVE_ONE: Final = 0.85
+"""The part of all records that must have a name: fewer mean that some types were not understood."""
+
+MOST_LEFT_OUT: Final = 0.5
+"""The part of all records that `where` may leave out."""
 
 SAME: Final = 0.3
 """The part of all records that can have one name. More mean that it is no name."""
@@ -165,6 +171,18 @@ async def _keep_maps_that_fit(
     for one in found.streams:
         if one.proposal:
             one.proposal.keeps_map = one.stream not in failed
+            if not one.proposal.keeps_map:
+                one.problem = _own_words(one.stream, settings.connections[name])
+
+
+def _own_words(stream: Stream, connection: ConnectionSettings) -> str:
+    """What a person has decided, and no proposal may replace; empty if there is nothing."""
+    settings = connection.stream(stream)
+    if settings.where.strip() and settings.where != DEFAULT_WHERE:
+        return f"[{stream}] where is your own: {settings.where}. Take it out, and add it to the proposed one"
+    if "id" in settings.map:
+        return f"[{stream}.map] id is your own: with another one, all {stream} would be new"
+    return ""
 
 
 async def _checked(settings: Settings, name: str, environ: Mapping[str, str]) -> list[Check]:
@@ -294,6 +312,7 @@ async def _prove(
             continue
         texts = complete_map(one.stream, connection.stream(one.stream).map)
         one.evidence, one.problem = _count(one.stream, texts, sample)
+        one.problem = one.problem or _doubt_records(one.stream, connection, sample)
         if not one.proposal.keeps_map:
             _find_status(one.proposal.proposed, sample)
 
@@ -353,11 +372,28 @@ def doubt_names(stream: Stream, names: Sequence[str]) -> str:
     if len(names) < FEW:
         return ""
     present = [name for name in names if name]
-    if len(present) < len(names) / 2:
+    if len(present) < len(names) * MOST_HAVE_ONE:
         return f"only {len(present)} of {len(names)} {stream} have a name where it was looked for"
     _, most = Counter(present).most_common(1)[0]
     if most > len(present) * SAME:
         return f"{most} of {len(names)} {stream} have the same name where it was looked for"
+    return ""
+
+
+def _doubt_records(stream: Stream, connection: ConnectionSettings, sample: Sample) -> str:
+    """Why the id or `where` cannot be right: records share an id, or most are left out."""
+    records = sample.records
+    ids = Counter(record.id for record in records)
+    shared = sum(count for count in ids.values() if count > 1)
+    if shared:
+        return f"{shared} of {len(records)} {stream} share an id with another one: another field must be it"
+    where = connection.stream(stream).where
+    if not where.strip() or len(records) < FEW:
+        return ""
+    expressions = Expressions({"where": where}, {"where": "where"})
+    kept = sum(_value(expressions, "where", record.data) != "" for record in records)
+    if kept < len(records) * (1 - MOST_LEFT_OUT):
+        return f"`where` would leave out {len(records) - kept} of {len(records)} {stream}: {where}"
     return ""
 
 
@@ -385,11 +421,26 @@ def _changes(
         before = own.read_text(encoding="utf-8") if own.exists() else None
         if before != text and not (before is None and shipped.exists() and shipped.read_text() == text):
             changes.append(FileChange(own, before, text))
+    edits = _edits(found, trial.connections[name], settings.connections[name])
+    if edits and configuration is None:
+        raise UserError(
+            "the configuration is not in a file, so its map cannot be written",
+            advice="write a file with `trakor-bridge init`, or see `trakor-bridge check`",
+        )
+    if configuration and edits:
+        before = configuration.read_text(encoding="utf-8")
+        after = edit_configuration(before, edits)
+        if after != before:
+            changes.append(FileChange(configuration, before, after))
+    return changes
+
+
+def _edits(found: Fit, trial: ConnectionSettings, own: ConnectionSettings) -> dict[str, StreamEdit]:
+    """What changes in the configuration."""
     edits = {}
     for one in found.streams:
         if one.proposal:
-            stream = trial.connections[name].stream(one.stream)
-            given = settings.connections[name].stream(one.stream)
+            stream, given = trial.stream(one.stream), own.stream(one.stream)
             keys = {} if one.proposal.keeps_map else {"where": stream.where}
             if stream.list_query != given.list_query:
                 keys["list_query"] = stream.list_query
@@ -398,9 +449,4 @@ def _changes(
             texts = {} if one.proposal.keeps_map else one.proposal.proposed.texts
             if keys or texts:
                 edits[str(one.stream)] = StreamEdit(keys, texts)
-    if configuration and edits:
-        before = configuration.read_text(encoding="utf-8")
-        after = edit_configuration(before, edits)
-        if after != before:
-            changes.append(FileChange(configuration, before, after))
-    return changes
+    return edits

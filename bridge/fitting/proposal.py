@@ -15,7 +15,8 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, g
 from bridge.fitting.field_meanings import rate_fields
 from bridge.fitting.query_text import by_id_query_text, fragment_text, list_query_text, single_query_text
 from bridge.fitting.record_fields import record_fields, words_of
-from bridge.fitting.record_map import find_contact_point, find_ids, propose_map
+from bridge.fitting.record_ids import find_ids
+from bridge.fitting.record_map import find_contact_point, propose_map
 from bridge.fitting.schema_lists_and_records import find_by_id, find_lists
 from bridge.fitting.stream_meanings import STREAM_MEANINGS
 from bridge.records import DEAL_CONTACTS
@@ -58,6 +59,10 @@ PARTS: Final = frozenset(
     ]
 )
 """Words of lists that have only a part of the records, if there is another list."""
+
+SAYS_NOTHING: Final = frozenset("list all search find get query collection connection page by".split())  # noqa: SIM905
+EXTRA_WORD_COSTS: Final = 0.05
+"""For each word in a list's name that is not the stream's: ``birthdayContacts`` has not all contacts."""
 
 CLOSE: Final = 0.3
 """Two lists whose ratings differ by less than this are both possible."""
@@ -171,6 +176,8 @@ def _rate(listing: RecordList, schema: GraphQLSchema, stream: Stream) -> RankedL
     score = sum(present) / len(present) + (1.0 if named else 0.0) + (0.2 if listing.mover else 0.0)
     if any(PARTS & set(words_of(step.name)) for step in listing.steps):
         score -= 0.5
+    more = set(words_of(listing.name)) - STREAM_MEANINGS[stream].names - SAYS_NOTHING
+    score -= EXTRA_WORD_COSTS * len(more)
     words = [
         group[0].name for group, there in zip(STREAM_MEANINGS[stream].values, present, strict=True) if there
     ]
@@ -186,11 +193,13 @@ def _find_by_id(schema: GraphQLSchema, listing: RecordList) -> RecordById | None
     wanted = _names_of(listing.record, schema)
     above = [step.name for step in listing.steps]
 
-    def rate(found: RecordById) -> tuple[int, int, int]:
+    ids = {one.path[0] for one in find_ids(record_fields(listing.record, schema))} | {"id"}
+
+    def rate(found: RecordById) -> tuple[int, int, int, int]:
         exact = found.record.name == listing.record.name
         shared = sum(1 for one, other in zip(found.steps, above, strict=False) if one.name == other)
         alike = len(set(words_of(found.name)) & set(words_of(listing.name)))
-        return (int(exact), alike, shared)
+        return (int(found.argument.path[-1] in ids), int(exact), alike, shared)
 
     fitting = [one for one in find_by_id(schema) if wanted <= _names_of(one.record, schema)]
     return max(fitting, key=rate, default=None)

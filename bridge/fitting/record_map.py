@@ -11,6 +11,7 @@ docs/mapping.md has the expressions of the shipped maps, which these follow.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ from bridge.fitting.field_meanings import (
     rate_fields,
 )
 from bridge.fitting.record_fields import RecordField, words_of
+from bridge.fitting.record_ids import find_ids
 from bridge.fitting.record_selection import ProposedSelection
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from bridge.records import Stream
 
-__all__ = ["MapChoice", "ProposedMap", "find_contact_point", "find_ids", "propose_map", "where_not_in_use"]
+__all__ = ["MapChoice", "ProposedMap", "find_contact_point", "propose_map", "where_not_in_use"]
 
 DEEPEST_NAME: Final = 3
 """Steps down to a company's name: ``company.information.name``."""
@@ -77,6 +79,14 @@ INACTIVE: Final = frozenset(
 )
 ACTIVE: Final = frozenset(["active", "enabled", "live", "current", "available"])
 STATUS: Final = frozenset(["status", "state", "lifecycle", "stage", "availability"])
+OF_THE_RECORD: Final = frozenset(
+    "is was has record contact client customer party person product loan value".split()  # noqa: SIM905
+)
+"""Words that may stand beside the word for a status."""
+
+AMBIGUOUS: Final = frozenset({"retired", "expired", "closed", "former", "lapsed", "current", "live"})
+"""Words that say something else of a person than that the record is out of use."""
+
 WHEN: Final = frozenset(["at", "on", "date", "time"])
 PERSON: Final = frozenset(["person", "individual", "natural", "human"])
 FLAGS: Final = frozenset(["primary", "preferred", "default", "main"])
@@ -91,9 +101,6 @@ CHANNELS: Final = {
 
 VALUES: Final = frozenset({"value", "address", "detail", "text", "number", "content", "data"})
 KINDS: Final = frozenset(["kind", "type", "label", "category", "use", "usage", "channel", "medium"])
-ID_NAMES: Final = ("id", "_id", "uuid", "guid", "uid")
-KEY_WORDS: Final = frozenset({"no", "number", "code", "key", "ref", "reference", "uuid"})
-FOREIGN: Final = frozenset({"external", "legacy", "parent", "source", "import", "imported", "foreign"})
 CENTS: Final = frozenset(["cent", "minor"])
 
 
@@ -148,38 +155,6 @@ class ContactPoint:
     kind: RecordField
     words: tuple[str, ...]
     flag: RecordField | None
-
-
-def find_ids(fields: Sequence[RecordField]) -> list[RecordField]:
-    """The ids of a record: one, or one for each type of a union; none if nothing looks like an id.
-
-    An id is always there. ``clientNo`` is one where there is no ``id``; a nullable ``externalId`` is none.
-    """
-    plain = [one for one in fields if len(one.steps) == 1 and not one.list_steps]
-    for fits in (_is_id, _is_named_id, _is_key):
-        found: dict[str, RecordField] = {}
-        for one in filter(fits, plain):
-            found.setdefault(one.on, one)
-        if found:
-            return [found[""]] if "" in found else list(found.values())
-    return []
-
-
-def _is_id(one: RecordField) -> bool:
-    return one.path[0].lower() in ID_NAMES
-
-
-def _is_named_id(one: RecordField) -> bool:
-    words = one.last_words
-    return _is_always_there(one) and words[-1:] == ("id",) and not FOREIGN & set(words)
-
-
-def _is_key(one: RecordField) -> bool:
-    return _is_always_there(one) and len(one.last_words) > 1 and one.last_words[-1] in KEY_WORDS
-
-
-def _is_always_there(one: RecordField) -> bool:
-    return one.steps[0].type_name.endswith("!")
 
 
 def find_contact_point(fields: Sequence[RecordField], meaning: Meaning) -> ContactPoint | None:
@@ -259,9 +234,9 @@ class _MapWriter:
         reach = [text for text in (phone, email) if text]
         texts["contact_info"] = f"join_present(' | ', [{', '.join([name, *reach])}])"
         if email:
-            texts["same_as.email"] = email
+            texts["same_as.email"] = self._first(EMAIL, "same_as", clean=True, most=1)
         if phone:
-            texts["same_as.phone"] = phone
+            texts["same_as.phone"] = self._phone(most=1)
         if not reach:
             texts["same_as"] = ""
         texts["qualifier"] = " || ".join([text for text in (email, phone) if text])
@@ -286,24 +261,30 @@ class _MapWriter:
             self.proposed.status = self._path(texts[0]) if texts else ""
 
     def _contact_name(self) -> str:
+        """The name of whatever a contact turns out to be: a person of any type, a company."""
         parts = []
-        first, last = (self._best(meaning) for meaning in (FIRST_NAME, LAST_NAME))
-        if first and last:
-            self._because("name", [first, last], "a person's first and family name")
-            parts.append(f"join_present(' ', [{self._path(first)}, {self._path(last)}])")
-        full = [one for one in self._candidates(FULL_NAME) if not is_about_company(one)]
-        if full and not parts:
-            self._because("name", full[:1], "a full name")
-            parts.append(self._path(full[0]))
+        for on in self._types():
+            first, last = self._best(FIRST_NAME, on), self._best(LAST_NAME, on)
+            full = self._best(FULL_NAME, on)
+            if first and last:
+                self._because("name", [first, last], "a person's first and family name")
+                parts.append(f"join_present(' ', [{self._path(first)}, {self._path(last)}])")
+            elif full and not is_about_company(full):
+                self._because("name", [full], "a full name")
+                parts.append(self._path(full))
         companies = self._company_names()
         if companies:
             self._because("name", companies, "a company's name")
         parts += [self._path(one) for one in companies]
         if not parts:
             self.proposed.missing.append("a name")
-        return (
-            f"first_present([{', '.join(parts)}])" if len(parts) > 1 else f"clean({''.join(parts) or 'name'})"
-        )
+        if len(parts) > 1:
+            return f"first_present([{', '.join(parts)}])"
+        return f"clean({''.join(parts) or 'name'})"
+
+    def _types(self) -> list[str]:
+        """The types that a record can have; the empty one is for what each has."""
+        return list(dict.fromkeys(["", *(one.on for one in self._fields)]))
 
     def _company_names(self) -> list[RecordField]:
         named = [
@@ -320,17 +301,17 @@ class _MapWriter:
         ]
         trading = self._candidates(TRADING_NAME)
         proper = [one for one in dict.fromkeys(named) if one not in trading]
-        return [*proper[:2], *trading[:1]]
+        return [*_of_each_type(proper, 2), *_of_each_type(trading, 1)]
 
-    def _phone(self) -> str:
+    def _phone(self, most: int = MOST) -> str:
         rated = [rated.field for rated in rate_fields(self._fields, PHONE)]
         coded = [one for one in self._fields if any(_is_own_code(code, one) for code in self._fields)]
         fields = list(dict.fromkeys([*(one for one in coded if FLAGS & set(one.last_words)), *rated, *coded]))
-        texts = [self._phone_of(one) for one in fields[:MOST]]
+        texts = [self._phone_of(one) for one in _of_each_type(fields, most)]
         if point := self._contact_point(PHONE):
             texts.insert(0, f"phone('', {point})")
         if fields:
-            self._because("contact_info", fields[:MOST], "a phone number")
+            self._because("contact_info", _of_each_type(fields, most), "a phone number")
         elif texts:
             self._because("contact_info", [], "a way to reach somebody that is called a phone")
         else:
@@ -361,7 +342,7 @@ class _MapWriter:
 
     def _first(self, meaning: Meaning, key: str, *, clean: bool = False, most: int = MOST) -> str:
         """The expression for the first value of a meaning that is there; empty if there is none."""
-        fields = self._candidates(meaning)[:most]
+        fields = _of_each_type(self._candidates(meaning), most)
         texts = [self._element(one) for one in fields]
         if point := self._contact_point(meaning):
             texts.insert(0, point)
@@ -382,8 +363,9 @@ class _MapWriter:
             best.setdefault(one.field.on, one.score)
         return [one.field for one in rated if one.score >= best[one.field.on] - CLEARLY]
 
-    def _best(self, meaning: Meaning) -> RecordField | None:
-        return next(iter(self._candidates(meaning)), None)
+    def _best(self, meaning: Meaning, on: str | None = None) -> RecordField | None:
+        found = self._candidates(meaning)
+        return next((one for one in found if on is None or one.on == on), None)
 
     def _path(self, one: RecordField) -> str:
         """A value as an expression names it; of a list, the first."""
@@ -428,7 +410,9 @@ class _MapWriter:
         if listed := self._fees(found):
             return listed
         text = self._element(found)
-        in_cents = bool(CENTS & {*found.words, *words_of(found.description)})
+        in_cents = found.kind.name == "Int" and (
+            bool(CENTS & set(found.words)) or "in cents" in found.description.lower()
+        )
         self._because(
             "price", [found], "its name means a fee; it is in cents" if in_cents else "its name means a fee"
         )
@@ -480,11 +464,16 @@ class _MapWriter:
         words = {*one.words} if one.last_words[-1:] == ("value",) else {*one.last_words}
         if len(one.steps) > 1 + (one.last_words == ("value",)) or one.list_steps:
             return ""
-        if one.kind.name == "Boolean" and words & ACTIVE:
+        if words - INACTIVE - ACTIVE - STATUS - WHEN - OF_THE_RECORD:
+            return ""  # of something else: an employment, a last deal
+        return self._out_of_use(one, words)
+
+    def _out_of_use(self, one: RecordField, words: set[str]) -> str:
+        if one.kind.name == "Boolean" and words & (ACTIVE - AMBIGUOUS):
             return self._condition(one, "{} != `false`", "false means that it is out of use")
-        if one.kind.name == "Boolean" and words & INACTIVE:
+        if one.kind.name == "Boolean" and words & (INACTIVE - AMBIGUOUS):
             return self._condition(one, "{} != `true`", "true means that it is out of use")
-        if words & INACTIVE and words & WHEN:
+        if words & (INACTIVE - AMBIGUOUS) and words & WHEN:
             return self._condition(one, "!{}", "a time means that it is out of use")
         gone = [value for value in one.values if set(words_of(value.lower())) & INACTIVE]
         if words & STATUS and gone:
@@ -506,6 +495,17 @@ def _is_own_code(code: RecordField, one: RecordField) -> bool:
     """Whether a value is named like another with ``Code`` behind it: ``primaryCode`` beside ``primary``."""
     beside = code.on == one.on and code.path[:-1] == one.path[:-1]
     return beside and code.last_words == (*one.last_words, "code") and one.list_steps <= 1
+
+
+def _of_each_type(fields: Sequence[RecordField], most: int) -> list[RecordField]:
+    """The first values for each type that a record can have."""
+    counts: Counter[str] = Counter()
+    kept = []
+    for one in fields:
+        counts[one.on] += 1
+        if counts[one.on] <= most:
+            kept.append(one)
+    return kept
 
 
 def where_not_in_use(status: str, values: Iterable[object]) -> str:

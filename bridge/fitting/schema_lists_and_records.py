@@ -32,7 +32,7 @@ from graphql import (
 
 from bridge.fitting.record_fields import words_of
 from bridge.salestrekker.list_facts import Fact, fact_of
-from bridge.salestrekker.paging_variables import NUMBER_NAMES, NUMBER_TYPES, Role, role_of
+from bridge.salestrekker.paging_variables import Role, argument_role
 from bridge.salestrekker.record_path import LIST_INFO_FIELDS, WRAPPERS
 from bridge.salestrekker.schema.similar_fields import is_list
 
@@ -48,10 +48,16 @@ __all__ = ["Argument", "PathStep", "RecordById", "RecordList", "find_by_id", "fi
 MAX_DEPTH: Final = 5
 MAX_STEPS: Final = 4000
 ORDER: Final = frozenset({"sort", "order", "direction", "ordering"})
+STEADY: Final = frozenset({"id", "created", "name", "no", "number", "code", "asc", "ascending"})
+"""Words of an order in which a record keeps its place while a list is read."""
+
 INCLUDE: Final = frozenset({"include", "with", "all", "show"})
 DEEPEST_INPUT: Final = 2
 DEEPEST_FACT: Final = 2
 KEY_WORDS: Final = frozenset({"id", "uuid", "guid", "no", "number", "code", "key", "ref", "reference"})
+NO_ID: Final = frozenset(
+    {"phone", "mobile", "fax", "post", "postal", "tax", "tenant", "organization", "owner"}
+)
 ID_TYPES: Final = frozenset({"ID", "String", "UUID", "uuid", "Guid", "Int", "BigInt", "bigint", "Long"})
 
 
@@ -70,21 +76,16 @@ class Argument:
     @property
     def role(self) -> Role | None:
         """What it does while a list is read."""
-        name = self.path[-1]
-        if found := role_of(name):
-            return found
-        if get_named_type(self.definition.type).name in NUMBER_TYPES:
-            return next((role for role, names in NUMBER_NAMES.items() if name.lower() in names), None)
-        return None
+        return argument_role(self.path, get_named_type(self.definition.type).name)
 
     @property
     def fixed_value(self) -> str:
         """The value to write for what only says in which order, or whether more is included; empty: none."""
         kind, words = get_named_type(self.definition.type), set(words_of(self.path[-1]))
         if isinstance(kind, GraphQLEnumType) and words & ORDER:
-            return str(next(iter(kind.values)))
-        if isinstance(kind, GraphQLScalarType) and kind.name == "Boolean":
-            return "true" if words & INCLUDE else "false"
+            return next((str(value) for value in kind.values if set(words_of(value.lower())) & STEADY), "")
+        if isinstance(kind, GraphQLScalarType) and kind.name == "Boolean" and words & INCLUDE:
+            return "true"
         return ""
 
 
@@ -281,7 +282,10 @@ def _is_record_type(kind: object) -> TypeGuard[RecordType]:
 
 def _is_id(argument: Argument) -> bool:
     named = get_named_type(argument.definition.type).name
-    return named in ID_TYPES and (named == "ID" or words_of(argument.path[-1])[-1] in KEY_WORDS)
+    words = words_of(argument.path[-1])
+    if NO_ID & set(words):
+        return False
+    return named in ID_TYPES and (named == "ID" or words[-1] in KEY_WORDS)
 
 
 def _is_only_required(step: PathStep, argument: Argument) -> bool:

@@ -2,7 +2,7 @@
 
 SQLite stores a type with each value, not with the column: one flipped bit makes a text a blob, or a 0 a
 NULL. A value that its column cannot hold is read as an empty one, so that no reader fails on it.
-``row_mapping.is_sound`` finds rows that have such a value.
+``damage_conditions.is_sound`` finds rows that have such a value.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ are files that a user can change, and nothing of them is hard-coded here::
     QueryDocument ──> ListQuery
                        ├─ record_path      where a record is in the response       record_path.py
                        ├─ variables        which of them move through the list     paging_variables.py
-                       ├─ info             what is selected about the list itself  list_info.py
+                       ├─ info             what is selected about the list itself  list_facts.py
                        ├─ paging           the style, which the variables show
                        └─ next_page_query  the same list without its records (by cursor)
 

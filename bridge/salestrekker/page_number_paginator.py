@@ -218,6 +218,8 @@ def _joined(zero: Page, one: Page) -> tuple[Page, Position]:
         read_at=min(zero.read_at, one.read_at),
         id_hashes=one.id_hashes or zero.id_hashes,
         unlisted=one.unlisted if same else (*zero.unlisted, *one.unlisted),
+        more=one.more,
+        signs=one.signs,
     )
     return page, Position(page.count, page=2, base=1 if same else 0)
 

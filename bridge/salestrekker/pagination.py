@@ -85,6 +85,7 @@ class ListReader:
         """
         paginator = PAGINATORS[self.query.paging](self.query, self.fetch, self.now)
         at, failed, empty, last = Position.of(start), 0, 0, _LastPage()
+        page = Page((), ())
         while not at.end:
             page, after = await _next_page(paginator, at, page_size, last)
             if page.count:
@@ -101,13 +102,20 @@ class ListReader:
             if empty > MAX_EMPTY_IN_A_ROW:
                 raise Transient(f"{empty} pages in a row were empty ({self.query.file})")
             at = after
-        yield Page((), (), str(at), last=True, doubt=await self._doubt(at, last.signs))
+        yield Page((), (), str(at), last=True, doubt=await self._doubt(at, last.signs, page))
 
-    async def _doubt(self, at: Position, signs: ListSigns) -> Doubt | None:
+    async def _doubt(self, at: Position, signs: ListSigns, page: Page) -> Doubt | None:
         """Why the list may not be whole."""
         if not self.wanted_whole:
             return None
         doubt = find_contradiction(self.query, at.read, signs)
+        if page is CUT_OFF and signs.more is not False:
+            doubt = doubt or Doubt(
+                f"Salestrekker gives no page after {at.read:,} records, which may be its limit",
+                f"If the list has more records, let {self.query.file} page by a cursor, or select whether "
+                "the list goes on (docs/paging.md).",
+                shown=False,
+            )
         if doubt or self.prove is None or self.query.paging is not Paging.PLAIN:
             return doubt
         return await self.prove()
@@ -144,6 +152,13 @@ class _LastPage:
         return cls(page.id_hashes, signs, ends, before.ahead or (total or 0) > after.read)
 
 
+CUT_OFF: Final = Page((), ())
+"""In place of a page that the server refused, or that repeated the one before.
+
+A total, or a number of pages, announced the end. That is no proof: a search engine counts, and pages, up to
+10,000 records only.
+"""
+
 NUMBERED: Final = frozenset({Paging.OFFSET, Paging.PAGE})
 """Styles in which only an empty page shows the end."""
 
@@ -160,7 +175,7 @@ async def _next_page(paginator: Paginator, at: Position, size: int, last: _LastP
 
     An empty page counts only if it is empty again, or if the server's signs announced it.
     """
-    end = Page((), ()), replace(at, end=True)
+    end = CUT_OFF, replace(at, end=True)
     try:
         page, after = await paginator.step(at, size)
     except QueryFileError:

@@ -1,6 +1,6 @@
 """Step through a list by offset, by cursor, or all at once: one page from one position.
 
-By page number, see ``page_numbers``. ``pagination`` finds the end.
+By page number, see ``page_number_paginator``. ``pagination`` finds the end.
 """
 
 from __future__ import annotations

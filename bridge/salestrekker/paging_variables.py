@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATE_TYPES",
+    "MOST_OBJECTS",
     "NUMBER_NAMES",
     "NUMBER_TYPES",
     "OVERLAP",

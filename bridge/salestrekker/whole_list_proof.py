@@ -22,6 +22,7 @@ from bridge.salestrekker.list_facts import FACT_NAMES, OF_ONE_ITEM, Fact, fact_o
 from bridge.salestrekker.name_probes import ProbeGroup, probe_text
 from bridge.salestrekker.pages import Doubt
 from bridge.salestrekker.paging_variables import (
+    MOST_OBJECTS,
     NUMBER_NAMES,
     NUMBER_TYPES,
     PAGING_ROLES,
@@ -30,6 +31,7 @@ from bridge.salestrekker.paging_variables import (
     argument_role,
     leaf_arguments,
     may_hold_paging,
+    role_of,
 )
 from bridge.salestrekker.record_path import WRAPPERS
 
@@ -183,15 +185,25 @@ def _offered_arguments(
 ) -> Iterator[str]:
     """The arguments that limit a list or move through it, including those in input objects.
 
-    A number whose name says nothing may do that too, unless the query gives it, if only as null.
+    A number whose name says nothing may do that too, unless the query gives it, if only as null. In an object
+    that filters, or in one inside of another, only numbers count whose names page: a needless doubt is
+    cheaper than a false proof.
     """
     for name, kind in arguments.items():
         path = (*above, name)
-        inner = _known(shapes, kind).inputs if may_hold_paging(path) else {}
+        inner = _known(shapes, kind).inputs if len(path) < MOST_OBJECTS else {}
         if inner:
             yield from _offered_arguments(inner, shapes, given, path)
-        elif argument_role(path, kind) in LIST_ROLES or (path not in given and _may_page(path, kind)):
+        elif not above or all(may_hold_paging(path[:count]) for count in range(1, len(path))):
+            if argument_role(path, kind) in LIST_ROLES or (path not in given and _may_page(path, kind)):
+                yield ".".join(path)
+        elif kind in NUMBER_TYPES and role_of(name, kind) in LIST_ROLES and _pages_below(path):
             yield ".".join(path)
+
+
+def _pages_below(path: tuple[str, ...]) -> bool:
+    """Whether an object that filters, or one for options in an object, may hold paging."""
+    return len(path) == 2 or _plain(path[-2]) in {"options", "paging", "page", "pagination"}  # noqa: PLR2004
 
 
 def _may_page(path: tuple[str, ...], kind: str) -> bool:
@@ -243,12 +255,19 @@ ROOT_QUERY: Final = "query Root { __schema { queryType { name } } }"
 TYPE_QUERY: Final = """
 query Shape($name: String!) {
   __type(name: $name) {
-    fields(includeDeprecated: true) { name type { ...T } args { name type { ...T } } }
-    inputFields { name type { ...T } }
+    fields(includeDeprecated: true) {
+      name type { ...T } args(includeDeprecated: true) { name type { ...T } }
+    }
+    inputFields(includeDeprecated: true) { name type { ...T } }
   }
 }
 fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }
 """
+
+
+OLDER_TYPE_QUERY: Final = TYPE_QUERY.replace("args(includeDeprecated: true)", "args").replace(
+    "inputFields(includeDeprecated: true)", "inputFields"
+)
 
 
 class WholeListProof:
@@ -296,7 +315,10 @@ class WholeListProof:
             try:
                 return find_offers(query, root, shapes)
             except UnknownType as unknown:
-                shape = _read_shape(await self._ask(TYPE_QUERY, "Shape", {"name": unknown.name}))
+                name = {"name": unknown.name}
+                shape = _read_shape(await self._ask(TYPE_QUERY, "Shape", name))
+                # An older server does not know that arguments can be deprecated.
+                shape = shape or _read_shape(await self._ask(OLDER_TYPE_QUERY, "Shape", name))
                 if shape is None:
                     return None
                 shapes[unknown.name] = shape

@@ -220,7 +220,7 @@ async def _end(
     """
     swept.complete = listing.whole and not (swept.broken or begun.position or swept.doubt)
     problem = f"{swept.broken} could not be read" if swept.broken else ""
-    problem = problem or (swept.doubt.reason if swept.doubt else "")
+    problem = problem or (swept.doubt.reason if swept.doubt and swept.doubt.shown else "")
     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock(), problem=problem)
     if not swept.complete:
         return 0

@@ -1,4 +1,4 @@
-"""A schema's types as ``whole_list`` needs them, looked up when they are needed. Pure."""
+"""A schema's types as ``whole_list_proof`` needs them, looked up when they are needed. Pure."""
 
 from __future__ import annotations
 
