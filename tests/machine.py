@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import SecretStr
 
-from bridge.delivery.sending_options import OutgoingStream
-from bridge.delivery.sending_worker import SendingWorker
+from bridge.daemon.sending_worker import SendingWorker
+from bridge.delivery.destination_and_streams import OutgoingStream
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.erasure import forget_record
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 
-    from bridge.delivery.sending_options import Destination
+    from bridge.delivery.destination_and_streams import Destination
     from bridge.ledger.database import Ledger
     from bridge.ledger.feeds import Feed
     from bridge.records import Payload

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from books import kept
-from bridge.delivery import OutgoingStream, SendingWorker
+from bridge.daemon.sending_worker import SendingWorker
+from bridge.delivery import OutgoingStream
 from bridge.ledger.database import writing
 from bridge.ledger.send_queue import release_claims
 from bridge.ledger.stored_pauses import Direction, clear_pause, list_pauses, set_pause
@@ -23,7 +24,7 @@ from rigs import QUICK, WatchedLedger, now, some_turns, trakor_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.delivery.sending_options import Destination
+    from bridge.delivery.destination_and_streams import Destination
     from bridge.ledger.stored_pauses import Pause
     from bridge.sandbox import Sandbox
     from rigs import Rig

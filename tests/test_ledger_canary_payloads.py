@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from books import KEEPING, Book
+from bridge.delivery.destination_and_streams import OutgoingStream
 from bridge.delivery.probe_requests import ProbeRequests
-from bridge.delivery.sending_options import OutgoingStream
 from bridge.errors import Transient, Unanswered
 from bridge.ledger.canary_payloads import FRESH_MS, open_canaries, open_each_canary
 from bridge.ledger.database import Ledger, TextStorage

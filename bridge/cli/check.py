@@ -53,6 +53,9 @@ Exit status:
 """
 
 
+OF_QUERIES: Final = ("list_query", "one_query", "ticket_query", ".map")
+"""How the names of checks end that compare queries and maps with the schema."""
+
 FAILED: Final = 1
 
 
@@ -150,6 +153,8 @@ def _conclude(found: list[Check], then: str) -> None:
         others = f", and {untried} could not be tried" if untried else ""
         tell(f"\n{failed} of {len(found)} checks failed{others}.")
         tell("Begin with the first ✗, then check again.")
+        if any(one.name.endswith(OF_QUERIES) and not one.ok and one.tried for one in found):
+            tell("`trakor-bridge queries fit` proposes queries and maps that fit your schema.")
     elif any(one.caution for one in found):
         tell("\nNo check failed, but read the advice below each ! before anything is sent.")
         tell(then)

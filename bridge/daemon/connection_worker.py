@@ -23,9 +23,10 @@ import structlog
 from bridge.daemon.organization_check import OrganizationChanged, OrganizationCheck
 from bridge.daemon.reading_context import ReadingContext, read_now
 from bridge.daemon.reading_pause import ReadingPause
+from bridge.daemon.sending_worker import SendingWorker
 from bridge.daemon.sweep_worker import SweepWorker
 from bridge.daemon.webhook_worker import WebhookWorker
-from bridge.delivery import OutgoingStream, SendingWorker
+from bridge.delivery import OutgoingStream
 from bridge.ledger.send_queue import open_feed
 from bridge.ledger.token_and_alive_times import TimestampName, set_timestamp
 from bridge.wiring.connection import make_salestrekker_client, make_trakor_client

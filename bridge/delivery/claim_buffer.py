@@ -13,7 +13,8 @@ from bridge.records import Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from bridge.delivery.sending_options import OutgoingStream, SendingSettings
+    from bridge.delivery.destination_and_streams import OutgoingStream
+    from bridge.delivery.sending_options import SendingSettings
     from bridge.ledger.database import Ledger
     from bridge.ledger.send_queue import AwaitedNames, ClaimResult
     from bridge.records import Outcome, Stream, WorkItem

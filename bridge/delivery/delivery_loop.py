@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from bridge.delivery.batch_result import BatchResult, Outage
-    from bridge.delivery.sending_options import Destination, OutgoingStream, SendingMode, SendingSettings
+    from bridge.delivery.destination_and_streams import Destination, OutgoingStream
+    from bridge.delivery.sending_options import SendingMode, SendingSettings
     from bridge.delivery.stopped_stream_trials import StoppedStream
     from bridge.ledger.database import Ledger
     from bridge.ledger.send_queue import AwaitedNames

@@ -16,7 +16,7 @@ from bridge.errors import Rejected, Transient, Unanswered
 from bridge.ledger.canary_payloads import open_canaries
 
 if TYPE_CHECKING:
-    from bridge.delivery.sending_options import Destination, OutgoingStream
+    from bridge.delivery.destination_and_streams import Destination, OutgoingStream
     from bridge.ledger.database import Ledger
     from bridge.records import Payload, Stream
 

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     from bridge.delivery.circuit_breaker import SendingBreaker
     from bridge.delivery.claim_buffer import ClaimBuffer
+    from bridge.delivery.destination_and_streams import OutgoingStream
     from bridge.delivery.failure_attribution import RejectionHistory
     from bridge.delivery.probe_requests import ProbeRequests
     from bridge.delivery.result_writer import ResultWriter
-    from bridge.delivery.sending_options import OutgoingStream, SendingMode, SendingSettings
+    from bridge.delivery.sending_options import SendingMode, SendingSettings
     from bridge.delivery.stopped_stream_trials import StoppedStream
     from bridge.records import Stream, TrakorAnswer, WorkItem
 

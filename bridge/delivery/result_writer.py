@@ -17,7 +17,7 @@ from bridge.records import Accepted, Rejection, Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from bridge.delivery.sending_options import OutgoingStream
+    from bridge.delivery.destination_and_streams import OutgoingStream
     from bridge.ledger.database import Ledger
     from bridge.records import Outcome, Stream
 

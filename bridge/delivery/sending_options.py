@@ -1,4 +1,4 @@
-"""Where delivery sends, what it sends, and how fast."""
+"""How fast delivery sends, and when it gives up."""
 
 from __future__ import annotations
 
@@ -6,34 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from bridge.ledger.feeds import Feed
-    from bridge.records import Payload, Policy, TrakorAnswer
     from bridge.retry import RetryPolicy
 
-__all__ = ["MOST_REJECTIONS", "Destination", "OutgoingStream", "SendingMode", "SendingSettings"]
+__all__ = ["MOST_REJECTIONS", "SendingMode", "SendingSettings"]
 
 MOST_REJECTIONS: Final = 20
 """This many different records turned down, and none taken since, are more than that many poison records."""
-
-
-class Destination(Protocol):
-    """Where payloads go: ``trakor.TrakorClient``, or a fake."""
-
-    async def post(self, payload: Payload) -> TrakorAnswer:
-        """Post one payload; raises Transient, Rejected or Refused."""
-        ...
-
-    async def probe(self) -> None:
-        """Find out by a request that makes nothing whether requests are taken; raises likewise."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingStream:
-    """One stream that is sent to Trakor."""
-
-    feed: Feed
-    policy: Policy
 
 
 class SendingSettings(Protocol):

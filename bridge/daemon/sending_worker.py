@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery.batch_result import BatchResult, Outage
-    from bridge.delivery.sending_options import Destination, OutgoingStream, SendingSettings
+    from bridge.delivery.destination_and_streams import Destination, OutgoingStream
+    from bridge.delivery.sending_options import SendingSettings
     from bridge.ledger.database import Ledger
     from bridge.ledger.stored_pauses import Pause
     from bridge.records import Stream
