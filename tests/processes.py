@@ -48,6 +48,11 @@ class Ended:
     err: str
 
     @property
+    def text(self) -> str:
+        """All that it printed."""
+        return self.out + self.err
+
+    @property
     def document(self) -> dict[str, Any]:
         """The one JSON document on standard output."""
         found: dict[str, Any] = json.loads(self.out)

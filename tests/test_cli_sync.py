@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def run(begin: Begin, *arguments: str) -> tuple[int, str]:
     """A command's exit status, and all that it printed."""
     ended = await (await begin(*arguments)).ended()
-    return ended.status, ended.out + ended.err
+    return ended.status, ended.text
 
 
 async def test_a_new_contact_is_sent_before_its_time(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from forking import at_a_terminal
 from processes import commands
 from schemas import SCHEMAS, ForeignSandbox
 from schemas.comparison import compare
+from schemas.foreign import ForeignSchema, root
+from schemas.truth import Truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +46,7 @@ def configured(folder: Path, sandbox: Sandbox, more: str = "") -> None:
 async def run(begin: Begin, *arguments: str) -> tuple[int, str]:
     """A command's exit status, and all that it printed."""
     ended = await (await begin(*arguments)).ended()
-    return ended.status, ended.out + ended.err
+    return ended.status, ended.text
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -168,3 +170,36 @@ async def test_another_shape_of_the_same_data_gives_the_same_parties(
     assert found.keys() == expected.keys()
     if shape is not ShapeKind.RENAMED:
         assert found == expected
+
+
+TWO_LISTS = """
+type Query { clients: [Client!]! people: [Person!]! }
+type Client { id: ID! fullName: String email: String phone: String }
+type Person { id: ID! fullName: String email: String phone: String }
+"""
+
+
+async def test_without_a_terminal_two_possible_lists_are_left_out_and_named(tmp_path: Path) -> None:
+    schema = ForeignSchema(
+        name="two lists",
+        sdl=TWO_LISTS,
+        queries={"clients": root(lambda _: []), "people": root(lambda _: [])},
+        truth=Truth([], [], []),
+    )
+    async with ForeignSandbox(schema) as sandbox, commands(tmp_path) as begin:
+        configured(tmp_path, sandbox, "[products]\nenabled = false\n")
+        before = files_of(tmp_path)
+        status, said = await run(begin, "queries", "fit", "--write")
+        assert status == 1
+        assert "several lists could be the contacts: clients, people" in said
+        assert files_of(tmp_path) == before
+
+
+async def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    async with ForeignSandbox(SCHEMAS["cursor"]()) as sandbox, commands(tmp_path) as begin:
+        configured(tmp_path, sandbox)
+        (tmp_path / "queries").mkdir()
+        (tmp_path / "queries" / "notes.graphql").write_bytes(b"caf\xe9")
+        status, said = await run(begin, "queries", "fit")
+        assert status == 2
+        assert "notes.graphql cannot be read as text" in said

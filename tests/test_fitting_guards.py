@@ -52,11 +52,13 @@ def test_every_type_of_a_union_keeps_its_name_and_address() -> None:
         "lastDealClosedAt: String",
         "visaExpiredOn: String",
         "currentResident: Boolean",
+        "employmentStatus: String",
     ],
 )
 def test_what_is_said_of_a_person_leaves_nobody_out(field: str) -> None:
     types = f"enum Work {{ RETIRED }} type Query {{ contacts: [Contact!]! }} type Contact {{ id: ID! {field}"
-    assert proposed(f"{types} {PERSON} }}").proposed.where == ""
+    found = proposed(f"{types} {PERSON} }}").proposed
+    assert (found.where, found.status) == ("", "")
 
 
 @pytest.mark.parametrize(

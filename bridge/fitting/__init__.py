@@ -2,8 +2,8 @@
 
 ::
 
-    schema ──record_lists──> which lists there are ──proposal──> which one is meant
-                                                          │
+    schema ──schema_lists_and_records──> which lists there are ──proposal──> which one is meant
+                                                                      │
        record_fields + field_meanings ──record_map──> map, selection ──query_text──> query files
                                                           │
     fit: tried on real records ──> files: difference, copies, written

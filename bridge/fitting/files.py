@@ -115,9 +115,10 @@ def write_changes(changes: Sequence[FileChange], at: str) -> list[Path]:
     drafts = [target.with_name(f"{target.name}.{secrets.token_hex(4)}.new") for target in targets]
     copies = [_copy_of(change, at) for change in changes if change.before is not None]
     done: list[int] = []
+    for target in targets:
+        _require_replaceable(target)
     try:
         for change, target, draft in zip(changes, targets, drafts, strict=True):
-            _require_replaceable(target)
             _store(draft, change.after, target)
             if change.before is not None:
                 _store(_copy_of(change, at), change.before, target)

@@ -14,7 +14,6 @@ Nothing is written where the user's files are; ``files.write_changes`` does that
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -56,6 +55,7 @@ __all__ = ["Choose", "Fit", "StreamFit", "doubt_names", "fit"]
 Choose: TypeAlias = Callable[[Stream, Sequence[RankedList]], RankedList | None]
 """Asks which of several lists is meant; None: it is not known."""
 
+OF_DEALS: Final = f"{DEAL_CONTACTS}.ticket_query"
 OF_A_STREAM: Final = ("list_query", "one_query", "read", "map", "record")
 FEW: Final = 8
 """Fewer records prove nothing about names."""
@@ -100,12 +100,14 @@ class Fit:
         streams: Each stream.
         changes: The files that would be written, in order.
         checks: What `check` says of it.
+        deals_fit: The query for deals is right as it is.
         deals: Why the query for deals changes; empty if it does not.
     """
 
     streams: list[StreamFit]
     changes: list[FileChange] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    deals_fit: bool = False
     deals: str = ""
 
     @property
@@ -134,15 +136,19 @@ async def fit(
     alone = replace(settings, connections=MappingProxyType({name: settings.connections[name]}))
     connection = alone.connections[name]
     wanted = [stream for stream in Stream if connection.stream(stream).enabled]
-    failed = _failed(await _checked(alone, name, environ))
+    checks = await _checked(alone, name, environ)
+    failed = _failed(checks)
     found = Fit([StreamFit(stream, fits=stream not in failed) for stream in wanted])
+    found.deals_fit = any(one.name == OF_DEALS and one.ok for one in checks)
+    for one in found.streams:
+        one.problem = _only_unread(one.stream, checks)
     if all(one.fits for one in found.streams):
         return found
     shares = len(settings.connections) > 1
     async with make_salestrekker_client(connection, IMPATIENT) as client:
         live = await _schema(client, settings)
         for one in found.streams:
-            if not one.fits:
+            if not (one.fits or one.problem):
                 _propose(one, live, choose)
         await _keep_maps_that_fit(found, live, alone, name, environ, shares=shares)
         with tempfile.TemporaryDirectory(prefix="trakor-bridge-") as folder:
@@ -201,6 +207,16 @@ def _failed(checks: Sequence[Check]) -> dict[Stream, str]:
     return found
 
 
+def _only_unread(stream: Stream, checks: Sequence[Check]) -> str:
+    """Why a list could not be read whose queries fit: a passing failure is no reason to replace them."""
+    found = {one.name: one for one in checks}
+    fitting = [found.get(f"{stream}.{step}") for step in ("list_query", "map")]
+    read = found.get(f"{stream}.read")
+    if read is None or read.ok or not read.tried or not all(one and one.ok for one in fitting):
+        return ""
+    return f"its queries fit, but it could not be read: {read.detail}"
+
+
 async def _schema(client: SalestrekkerClient, settings: Settings) -> LiveSchema:
     await client.authenticate()
     try:
@@ -245,9 +261,9 @@ def _on_trial(
 ) -> Settings:
     """The configuration with all proposals, in a folder of its own."""
     queries = folder / "queries"
-    if (settings.folder / "queries").is_dir():
-        shutil.copytree(settings.folder / "queries", queries, dirs_exist_ok=True)
     queries.mkdir(exist_ok=True)
+    for own in (settings.folder / "queries").glob("*.graphql"):
+        (queries / own.name).write_text(_text_of(own), encoding="utf-8")
     streams = dict(settings.connections[name].streams)
     for one in found.streams:
         if one.proposal:
@@ -257,7 +273,7 @@ def _on_trial(
             model = type(streams[one.stream])
             given = streams[one.stream].model_dump(by_alias=True)
             streams[one.stream] = model.model_validate({**given, **_keys(one.proposal, prefix)})
-            if one.stream is DEAL_CONTACTS and not shares:
+            if one.stream is DEAL_CONTACTS and not (shares or found.deals_fit):
                 deal = propose_deal_query(live.graphql, one.proposal.listing)
                 if deal:
                     (queries / TICKET).write_text(deal[0], encoding="utf-8")
@@ -310,11 +326,13 @@ async def _prove(
         if isinstance(sample, str):
             one.problem = sample
             continue
-        texts = complete_map(one.stream, connection.stream(one.stream).map)
-        one.evidence, one.problem = _count(one.stream, texts, sample)
-        one.problem = one.problem or _doubt_records(one.stream, connection, sample)
+        settings = connection.stream(one.stream)
+        where = settings.where
         if not one.proposal.keeps_map:
             _find_status(one.proposal.proposed, sample)
+            where = one.proposal.proposed.where
+        one.evidence, one.problem = _count(one.stream, complete_map(one.stream, settings.map), sample)
+        one.problem = one.problem or _doubt_records(one.stream, where, sample)
 
 
 async def _sample(
@@ -380,14 +398,13 @@ def doubt_names(stream: Stream, names: Sequence[str]) -> str:
     return ""
 
 
-def _doubt_records(stream: Stream, connection: ConnectionSettings, sample: Sample) -> str:
+def _doubt_records(stream: Stream, where: str, sample: Sample) -> str:
     """Why the id or `where` cannot be right: records share an id, or most are left out."""
     records = sample.records
     ids = Counter(record.id for record in records)
     shared = sum(count for count in ids.values() if count > 1)
     if shared:
         return f"{shared} of {len(records)} {stream} share an id with another one: another field must be it"
-    where = connection.stream(stream).where
     if not where.strip() or len(records) < FEW:
         return ""
     expressions = Expressions({"where": where}, {"where": "where"})
@@ -418,7 +435,7 @@ def _changes(
     for file in sorted((trial.folder / "queries").glob("*.graphql")):
         own, shipped = settings.folder / "queries" / file.name, shipped_queries() / file.name
         text = file.read_text(encoding="utf-8")
-        before = own.read_text(encoding="utf-8") if own.exists() else None
+        before = _text_of(own) if own.exists() else None
         if before != text and not (before is None and shipped.exists() and shipped.read_text() == text):
             changes.append(FileChange(own, before, text))
     edits = _edits(found, trial.connections[name], settings.connections[name])
@@ -428,11 +445,18 @@ def _changes(
             advice="write a file with `trakor-bridge init`, or see `trakor-bridge check`",
         )
     if configuration and edits:
-        before = configuration.read_text(encoding="utf-8")
+        before = _text_of(configuration)
         after = edit_configuration(before, edits)
         if after != before:
             changes.append(FileChange(configuration, before, after))
     return changes
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as text", advice="remove it, or save it as UTF-8") from error
 
 
 def _edits(found: Fit, trial: ConnectionSettings, own: ConnectionSettings) -> dict[str, StreamEdit]:

@@ -258,7 +258,7 @@ class _MapWriter:
         self.proposed.where = " && ".join(dict.fromkeys(parts))
         if not parts:
             texts = [one for one in self._fields if _is_status_text(one)]
-            self.proposed.status = self._path(texts[0]) if texts else ""
+            self.proposed.status = self._element(texts[0]) if texts else ""
 
     def _contact_name(self) -> str:
         """The name of whatever a contact turns out to be: a person of any type, a company."""
@@ -268,14 +268,14 @@ class _MapWriter:
             full = self._best(FULL_NAME, on)
             if first and last:
                 self._because("name", [first, last], "a person's first and family name")
-                parts.append(f"join_present(' ', [{self._path(first)}, {self._path(last)}])")
+                parts.append(f"join_present(' ', [{self._element(first)}, {self._element(last)}])")
             elif full and not is_about_company(full):
                 self._because("name", [full], "a full name")
-                parts.append(self._path(full))
+                parts.append(self._element(full))
         companies = self._company_names()
         if companies:
             self._because("name", companies, "a company's name")
-        parts += [self._path(one) for one in companies]
+        parts += [self._element(one) for one in companies]
         if not parts:
             self.proposed.missing.append("a name")
         if len(parts) > 1:
@@ -367,10 +367,6 @@ class _MapWriter:
         found = self._candidates(meaning)
         return next((one for one in found if on is None or one.on == on), None)
 
-    def _path(self, one: RecordField) -> str:
-        """A value as an expression names it; of a list, the first."""
-        return self._element(one)
-
     def _element(self, one: RecordField) -> str:
         """A value as an expression names it; of a list, the preferred element, else the first."""
         selected = self.proposed.selection.add(one)
@@ -398,9 +394,6 @@ class _MapWriter:
             return some
         self.proposed.selection.add(flag)
         return f"(({whole}[?{' && '.join([*conditions, flag.path[-1]])}] | [0]) || {some})"
-
-    def _beside(self, one: RecordField) -> list[RecordField]:
-        return [other for other in self._fields if other.on == one.on and other.path[:-1] == one.path[:-1]]
 
     def _price(self) -> str:
         found = self._best(PRICE)
@@ -448,7 +441,7 @@ class _MapWriter:
                 ("description",),
                 ("summary",),
             }:
-                parts.append(self._path(one))
+                parts.append(self._element(one))
         if not parts:
             return ""
         self._because("description", [], f"{len(parts)} fields that describe a product")
@@ -456,7 +449,7 @@ class _MapWriter:
 
     def _rate(self, one: RecordField) -> str:
         """A rate with its percent sign, which text may have by itself."""
-        path = self._path(one)
+        path = self._element(one)
         return path if one.kind.name == "String" else f"wrap('', {path}, '%')"
 
     def _active(self, one: RecordField) -> str:
@@ -482,7 +475,7 @@ class _MapWriter:
         return ""
 
     def _condition(self, one: RecordField, text: str, why: str) -> str:
-        path = self._path(one)
+        path = self._element(one)
         self.proposed.reasons.append(MapChoice("where", str(one), why))
         return text.replace("{}", path)
 
@@ -522,6 +515,8 @@ def where_not_in_use(status: str, values: Iterable[object]) -> str:
 
 def _is_status_text(one: RecordField) -> bool:
     words = {*one.words} if one.last_words == ("value",) else {*one.last_words}
+    if words - STATUS - OF_THE_RECORD:
+        return False  # of something else, such as an employment
     return (
         len(one.steps) <= 1 + (one.last_words == ("value",))
         and one.kind.name == "String"
